@@ -1,0 +1,34 @@
+"""The domain's nouns, a file for each; every invariant that can be one is a constraint."""
+
+from accesscontrol.models.audit import AuditEntry
+from accesscontrol.models.consent import Consent
+from accesscontrol.models.decision import Decision, Outcome
+from accesscontrol.models.employee import Employee
+from accesscontrol.models.enrolment import EnrolmentPhoto, PhotoStatus, Refusal, Template
+from accesscontrol.models.kiosk import Kiosk, KioskStatus, PairingCode
+from accesscontrol.models.model_version import ModelVersion
+from accesscontrol.models.punch import Direction, Punch
+from accesscontrol.models.site import Site
+from accesscontrol.models.threshold import Threshold
+from accesscontrol.models.user import User
+
+__all__ = [
+    "AuditEntry",
+    "Consent",
+    "Decision",
+    "Direction",
+    "Employee",
+    "EnrolmentPhoto",
+    "Kiosk",
+    "KioskStatus",
+    "ModelVersion",
+    "Outcome",
+    "PairingCode",
+    "PhotoStatus",
+    "Punch",
+    "Refusal",
+    "Site",
+    "Template",
+    "Threshold",
+    "User",
+]

@@ -1,0 +1,78 @@
+"""A site: a place with doors, its own gallery, threshold and clock."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import timedelta
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+def validate_time_zone(value: str) -> None:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValidationError(
+            _("“%(value)s” is no time zone. Write it like Europe/Berlin or Asia/Kolkata."),
+            params={"value": value},
+        ) from None
+
+
+class Site(models.Model):
+    """A place with doors. Faces are only ever compared with the templates of their own site."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    slug = models.SlugField(
+        _("short name"), unique=True, help_text=_("Used on the command line and in file names.")
+    )
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text=_("Like Europe/Berlin. Punches are stored in UTC and shown in this zone."),
+    )
+    cool_down_s = models.PositiveIntegerField(
+        _("cool-down (seconds)"),
+        default=300,
+        validators=[MaxValueValidator(24 * 3600)],
+        help_text=_("A person seen again within this time is greeted but not punched again."),
+    )
+    longest_shift_h = models.PositiveIntegerField(
+        _("longest shift (hours)"),
+        default=16,
+        validators=[MinValueValidator(1), MaxValueValidator(48)],
+        help_text=_("After an IN older than this the next punch is an IN again."),
+    )
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("site")
+        verbose_name_plural = _("sites")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(cool_down_s__lte=24 * 3600), name="site_cool_down_at_most_a_day"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(longest_shift_h__range=(1, 48)), name="site_longest_shift"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.time_zone)
+
+    @property
+    def cool_down(self) -> timedelta:
+        return timedelta(seconds=self.cool_down_s)
+
+    @property
+    def longest_shift(self) -> timedelta:
+        return timedelta(hours=self.longest_shift_h)
