@@ -1,0 +1,56 @@
+"""Registering face models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from accesscontrol import audit, thresholds
+from accesscontrol.models import ModelVersion, Site
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a model says of itself; `calibration` as in `thresholds.for_false_match_rate`."""
+
+    name: str
+    version: str
+    sha256: str
+    dimension: int
+    licence: str
+    calibration: dict[str, Any]
+
+
+def active() -> ModelVersion | None:
+    """The model version that recognises now; None before the first worker has registered one."""
+    return ModelVersion.objects.filter(is_active=True).first()
+
+
+@transaction.atomic
+def register_model(facts: ModelFacts) -> ModelVersion:
+    """Return the model version with these weights, added if it is new.
+
+    The first one of an installation becomes the active one and gives every site its default
+    threshold; later ones wait for a deliberate switch. Safe to call at every start.
+    """
+    version, created = ModelVersion.objects.get_or_create(
+        sha256=facts.sha256,
+        defaults={
+            "name": facts.name,
+            "version": facts.version,
+            "dimension": facts.dimension,
+            "licence": facts.licence,
+            "calibration": facts.calibration,
+            "is_active": not ModelVersion.objects.filter(is_active=True).exists(),
+        },
+    )
+    if created:
+        audit.record(
+            "worker", "register_model", f"model_version:{version.pk}", {"name": str(version)}
+        )
+    if version.is_active:
+        for site in Site.objects.exclude(thresholds__model_version=version):
+            thresholds.set_default(site, version)
+    return version
