@@ -1,0 +1,123 @@
+"""Turns the published TFLite files into state dicts of our networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recognition.embed import MobileFaceNet
+from recognition.mtcnn import Mtcnn
+from recognition.pad import AntiSpoofingTree
+from recognition.tflite_graph import Array, Layer, read_layers
+
+State = dict[str, Tensor]
+
+# Sides of the maps that are flattened into linear layers, by the layers' inputs: R-Net 64 and
+# O-Net 128 channels of 3x3, the routing units 32 of 8x8. All other linear layers see 1x1.
+_FLATTENED_SIDES = {64 * 3 * 3: 3, 128 * 3 * 3: 3, 32 * 8 * 8: 8}
+
+
+class ConversionError(ValueError):
+    """A file that is not the model it should be."""
+
+
+def mtcnn_state(files: Mapping[str, bytes]) -> State:
+    """State of `Mtcnn` from pnet.tflite, rnet.tflite and onet.tflite.
+
+    The published networks see x and y swapped; swapping the kernels' axes instead lets ours see
+    images as they are.
+    """
+    net = Mtcnn()
+    for name in ("pnet", "rnet", "onet"):
+        layers = [_transposed(layer) for layer in read_layers(files[f"{name}.tflite"])]
+        _fill(net.get_submodule(name), layers, slope_factor=1.0)
+    return net.state_dict()
+
+
+def mobilefacenet_state(files: Mapping[str, bytes]) -> State:
+    """State of `MobileFaceNet` from MobileFaceNet.tflite.
+
+    The file writes PReLU as relu(x) + m (x - |x|), so the slope is 2 m.
+    """
+    net = MobileFaceNet()
+    _fill(net, read_layers(files["MobileFaceNet.tflite"]), slope_factor=2.0)
+    return net.state_dict()
+
+
+def antispoofing_state(files: Mapping[str, bytes]) -> State:
+    """State of `AntiSpoofingTree` from FaceAntiSpoofing.tflite."""
+    net = AntiSpoofingTree()
+    groups: dict[str, list[Layer]] = {}
+    for layer in read_layers(files["FaceAntiSpoofing.tflite"]):
+        groups.setdefault(layer.scope[0], []).append(layer)
+    _fill(net.stem, groups.get("conv", []))
+    parts = (("cru", net.units), ("tru", net.routes), ("sfl", net.leaves))
+    for prefix, modules in parts:
+        for index, module in enumerate(modules):
+            _fill(module, groups.get(f"{prefix}_{index}" if index else prefix, []))
+    return net.state_dict()
+
+
+CONVERTERS: dict[str, Callable[[Mapping[str, bytes]], State]] = {
+    "mtcnn": mtcnn_state,
+    "mobilefacenet": mobilefacenet_state,
+    "antispoofing": antispoofing_state,
+}
+
+
+def _transposed(layer: Layer) -> Layer:
+    """The same layer for images whose x and y are swapped."""
+    weight = layer.weight
+    if layer.kind == "linear":
+        side = _FLATTENED_SIDES.get(weight.shape[1], 1)
+        square = weight.reshape(len(weight), side, side, -1)
+        weight = square.swapaxes(1, 2).reshape(weight.shape)
+    else:
+        weight = weight.swapaxes(2, 3)
+    return replace(layer, weight=weight)
+
+
+def _fill(root: nn.Module, layers: Sequence[Layer], slope_factor: float = 1.0) -> None:
+    """Copies the layers, in order, into the modules of `root` that have weights, in order."""
+    remaining = iter(layers)
+    previous: Layer | None = None
+    for module in root.modules():
+        if isinstance(module, nn.PReLU):
+            if previous is None or previous.multiplier is None:
+                raise ConversionError("an activation has no slopes")
+            _copy(module.weight, slope_factor * previous.multiplier)
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            previous = next(remaining, None)
+            if previous is None:
+                raise ConversionError(f"{type(root).__name__}: the file has too few layers")
+            _fill_layer(module, previous)
+            if previous.offset is not None:
+                _copy(root.get_buffer("mean"), _channels_first(previous.offset).squeeze(0))
+    if next(remaining, None) is not None:
+        raise ConversionError(f"{type(root).__name__}: the file has too many layers")
+
+
+def _fill_layer(module: nn.Conv2d | nn.Linear, layer: Layer) -> None:
+    linear = isinstance(module, nn.Linear)
+    _copy(module.weight, _channels_first(layer.weight) if linear else layer.weight)
+    if module.bias is None:
+        raise ConversionError("a layer has no place for its bias")
+    _copy(module.bias, layer.bias)
+
+
+def _channels_first(weight: Array) -> Array:
+    """Inputs flattened from (rows, columns, channels) to flattened from (channels, rows, ...)."""
+    side = _FLATTENED_SIDES.get(weight.shape[1], 1)
+    square = weight.reshape(len(weight), side, side, -1)
+    return square.transpose(0, 3, 1, 2).reshape(weight.shape)
+
+
+def _copy(target: Tensor, values: Array) -> None:
+    if target.shape != values.shape:
+        raise ConversionError(f"a layer has shape {values.shape}, not {tuple(target.shape)}")
+    with torch.no_grad():
+        target.copy_(torch.from_numpy(np.ascontiguousarray(values)))

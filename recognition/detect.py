@@ -1,0 +1,212 @@
+"""Finds faces and their five points: the MTCNN cascade over all frames of a batch at once.
+
+Zhang et al., 2016, arXiv:1604.02878. P-Net slides over an image pyramid and proposes windows,
+R-Net refines them, O-Net judges the rest and places the points; after each, boxes are moved by
+the network's regression and thinned by non-maximum suppression.
+
+Inside this module boxes are measured from the image's corner (pixel i reaches from i to i + 1);
+points come out in image coordinates, where pixel i lies at i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recognition.embed import normalise
+from recognition.mtcnn import Mtcnn, ProposalNet
+from recognition.nms import suppress
+from recognition.sampling import ImageSet, Mipmaps, shrink
+
+WINDOW = 12  # of P-Net, in pixels of a pyramid level
+STRIDE = 2
+# A crowd has a few dozen candidates in a level; noise has thousands, and must not cost memory.
+MAX_CANDIDATES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSettings:
+    """What the cascade looks for.
+
+    smallest_face: side of the smallest face to find, in pixels, at least 12; the pyramid's
+        levels for smaller ones are never computed.
+    factor: size of a pyramid level in its predecessor's.
+    thresholds: least probability of a face after P-, R- and O-Net.
+    """
+
+    smallest_face: int = 40
+    factor: float = 0.709
+    thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
+
+    def __post_init__(self) -> None:
+        if self.smallest_face < WINDOW:
+            raise ValueError(f"smallest_face is {self.smallest_face}; at least {WINDOW} is needed")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Faces of all frames, sorted by frame, then by falling score.
+
+    frame: (N,) int64. boxes: (N, 4) float32. points: (N, 5, 2) float32. scores: (N,) float32.
+    """
+
+    frame: Tensor
+    boxes: Tensor
+    points: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """frame (N,), level (N,), boxes (N, 4), scores (N,), regression (N, 4)."""
+
+    frame: Tensor
+    level: Tensor
+    boxes: Tensor
+    scores: Tensor
+    regression: Tensor
+
+    def take(self, index: Tensor) -> _Candidates:
+        return _Candidates(
+            self.frame[index],
+            self.level[index],
+            self.boxes[index],
+            self.scores[index],
+            self.regression[index],
+        )
+
+
+def detect(net: Mtcnn, images: ImageSet, settings: DetectorSettings) -> Detections:
+    """Find all faces of all images.
+
+    Args:
+        net: in evaluation mode, on the images' device.
+        images: numbered 0..; a face's `frame` is its image's number.
+    """
+    _, refine, final = settings.thresholds
+    frame, boxes = _propose(net.pnet, images, settings)
+    frame, boxes = _refine(net, images, frame, boxes, refine)
+    return _finish(net, images, frame, boxes, final)
+
+
+def pyramid_sizes(size: tuple[int, int], settings: DetectorSettings) -> list[tuple[int, int]]:
+    """Sizes (h, w) of the levels for an image of (H, W), from the largest down.
+
+    In level 0 the smallest face is as wide as P-Net's window; the last level is the smallest
+    that still holds one window.
+    """
+    scale = WINDOW / settings.smallest_face
+    sizes = []
+    while min(size) * scale >= WINDOW:
+        sizes.append((round(size[0] * scale), round(size[1] * scale)))
+        scale *= settings.factor
+    return sizes
+
+
+def _propose(
+    net: ProposalNet, images: ImageSet, settings: DetectorSettings
+) -> tuple[Tensor, Tensor]:
+    """P-Net over every level of every image: frame (N,), square boxes (N, 4)."""
+    found: list[_Candidates] = []
+    for frames, mipmaps in images.batches:
+        height, width = mipmaps.images.shape[2:]
+        for level, size in enumerate(pyramid_sizes((height, width), settings)):
+            candidates = _propose_level(net, mipmaps, size, settings.thresholds[0])
+            found.append(
+                _Candidates(
+                    frames[candidates.frame],
+                    torch.full_like(candidates.frame, level),
+                    candidates.boxes,
+                    candidates.scores,
+                    candidates.regression,
+                )
+            )
+    if not found:
+        nothing = torch.zeros(0, dtype=torch.int64, device=images.device)
+        return nothing, torch.zeros((0, 4), device=images.device)
+    everything = _concatenate(found)
+    levels = int(everything.level.max()) + 1 if len(everything.level) else 1
+    group = everything.frame * levels + everything.level
+    within = everything.take(suppress(everything.boxes, everything.scores, group, threshold=0.5))
+    kept = within.take(suppress(within.boxes, within.scores, within.frame, threshold=0.7))
+    return kept.frame, _squared(_moved(kept.boxes, kept.regression))
+
+
+def _propose_level(
+    net: ProposalNet, mipmaps: Mipmaps, size: tuple[int, int], threshold: float
+) -> _Candidates:
+    """One level of images of one size; `frame` counts within the batch, `level` is unset."""
+    images = shrink(mipmaps.images, size)
+    probability, regression = net(normalise(images.float()))
+    columns = probability.shape[2]
+    best = min(MAX_CANDIDATES, probability[0].numel())
+    scores, cell = probability.flatten(1).topk(best)
+    frame, rank = (scores > threshold).nonzero(as_tuple=True)
+    cell = cell[frame, rank]
+    corner = torch.stack([cell % columns, cell // columns], 1) * STRIDE
+    height, width = mipmaps.images.shape[2:]
+    per_pixel = torch.tensor([width / size[1], height / size[0]], device=images.device)
+    boxes = torch.cat([corner * per_pixel, (corner + WINDOW) * per_pixel], 1)
+    moves = regression.flatten(2)[frame, :, cell]
+    return _Candidates(frame, frame, boxes, scores[frame, rank], moves)
+
+
+def _concatenate(parts: list[_Candidates]) -> _Candidates:
+    return _Candidates(
+        torch.cat([part.frame for part in parts]),
+        torch.cat([part.level for part in parts]),
+        torch.cat([part.boxes for part in parts]),
+        torch.cat([part.scores for part in parts]),
+        torch.cat([part.regression for part in parts]),
+    )
+
+
+def _refine(
+    net: Mtcnn, images: ImageSet, frame: Tensor, boxes: Tensor, threshold: float
+) -> tuple[Tensor, Tensor]:
+    """R-Net on all windows of all frames: frame (K,), square boxes (K, 4)."""
+    if len(frame) == 0:
+        return frame, boxes
+    scores, regression = net.rnet(normalise(images.sample(frame, _to_image(boxes, 24), 24)))
+    likely = (scores > threshold).nonzero().squeeze(1)
+    kept = likely[suppress(boxes[likely], scores[likely], frame[likely], threshold=0.7)]
+    return frame[kept], _squared(_moved(boxes[kept], regression[kept]))
+
+
+def _finish(
+    net: Mtcnn, images: ImageSet, frame: Tensor, boxes: Tensor, threshold: float
+) -> Detections:
+    """O-Net on what is left."""
+    if len(frame) == 0:
+        return Detections(frame, boxes, boxes.new_zeros((0, 5, 2)), boxes.new_zeros(0))
+    views = images.sample(frame, _to_image(boxes, 48), 48)
+    scores, regression, points = net.onet(normalise(views))
+    likely = (scores > threshold).nonzero().squeeze(1)
+    frame, scores, windows = frame[likely], scores[likely], boxes[likely]
+    side = (windows[:, 2:] - windows[:, :2])[:, None]  # (K, 1, 2)
+    placed = points[likely].reshape(-1, 2, 5).transpose(1, 2) * side + windows[:, None, :2]
+    moved = _moved(windows, regression[likely])
+    kept = suppress(moved, scores, frame, threshold=0.7, overlap="smaller")
+    return Detections(frame[kept], moved[kept], placed[kept], scores[kept])
+
+
+def _moved(boxes: Tensor, regression: Tensor) -> Tensor:
+    """Boxes with each side moved by its regression, in widths and heights."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    return boxes + regression * size.repeat(1, 2)
+
+
+def _squared(boxes: Tensor) -> Tensor:
+    """The squares around the same centres whose sides are the boxes' longer sides."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True) / 2
+    return torch.cat([centre - half, centre + half], 1)
+
+
+def _to_image(boxes: Tensor, side: int) -> Tensor:
+    """(N, 2, 3): from pixels of a `side` x `side` view of each box to image coordinates."""
+    step = (boxes[:, 2:] - boxes[:, :2]) / side  # (N, 2)
+    start = boxes[:, :2] + step / 2 - 0.5
+    return torch.cat([torch.diag_embed(step), start[:, :, None]], 2)

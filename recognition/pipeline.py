@@ -1,0 +1,196 @@
+"""From image bytes to faces with embeddings: one path for enrolment, kiosks and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recognition.align import align
+from recognition.detect import Detections, DetectorSettings, detect
+from recognition.embed import MobileFaceNet, embed
+from recognition.images import (
+    FRAME_LIMITS,
+    DecodedImage,
+    ImageError,
+    ImageLimits,
+    decode,
+)
+from recognition.mtcnn import Mtcnn
+from recognition.pad import INPUT_SIZE, AntiSpoofingTree, attack_scores, framed
+from recognition.quality import measure
+from recognition.sampling import ImageSet
+from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
+from recognition.weights import load_into
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """What is known of the detections, row by row."""
+
+    detections: Detections
+    qualities: list[Quality]
+    embeddings: Tensor
+    pads: Tensor | None
+
+
+class Pipeline:
+    """The loaded networks and what they do together. Use `Pipeline.load`.
+
+    One pipeline serves one thread at a time; results never depend on earlier calls.
+    """
+
+    def __init__(
+        self,
+        detector: Mtcnn,
+        embedder: MobileFaceNet,
+        antispoofing: AntiSpoofingTree,
+        model: ModelInfo,
+        device: torch.device,
+    ) -> None:
+        self.detector = detector
+        self.embedder = embedder
+        self.antispoofing = antispoofing
+        self.model = model
+        self.device = device
+
+    @classmethod
+    def load(
+        cls, models_dir: Path, *, device: str = "auto", threads: int | None = None
+    ) -> Pipeline:
+        """Load the converted models.
+
+        Args:
+            models_dir: as `fetch-models` leaves it.
+            device: "cpu", "cuda", "cuda:1", ...; "auto" takes CUDA if there is any.
+            threads: of torch on the CPU, for the whole process; None leaves them as they are.
+
+        Raises:
+            WeightsError: models are missing or changed.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        target = torch.device(device)
+        detector, embedder, antispoofing = Mtcnn(), MobileFaceNet(), AntiSpoofingTree()
+        load_into(detector, models_dir, "mtcnn")
+        model = load_into(embedder, models_dir, "mobilefacenet")
+        load_into(antispoofing, models_dir, "antispoofing")
+        for net in (detector, embedder, antispoofing):
+            net.to(device=target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(detector, embedder, antispoofing, model, target)
+
+    def analyse(
+        self,
+        images: Sequence[bytes],
+        *,
+        smallest_face: int = 40,
+        with_pad: bool = False,
+        limits: ImageLimits = FRAME_LIMITS,
+    ) -> list[FrameResult]:
+        """Decode and analyse a batch of files; one result for each, in their order.
+
+        A file that cannot be decoded gives a result with `error` and leaves the others alone.
+
+        Args:
+            images: JPEG, PNG or WebP files.
+            smallest_face: side of the smallest face to find, in pixels of the (reduced) image.
+            with_pad: whether to score presentation attacks, which costs more than all the rest.
+            limits: what is refused, and to which size larger images are reduced.
+        """
+        decoded: list[DecodedImage | ImageError] = []
+        for data in images:
+            try:
+                decoded.append(decode(data, limits))
+            except ImageError as error:
+                decoded.append(error)
+        pixels = [entry.pixels for entry in decoded if isinstance(entry, DecodedImage)]
+        found = iter(self.analyse_pixels(pixels, smallest_face=smallest_face, with_pad=with_pad))
+        return [
+            FrameResult(0, 0, error=entry.message, error_code=entry.code)
+            if isinstance(entry, ImageError)
+            else _unreduced(next(found), entry)
+            for entry in decoded
+        ]
+
+    def analyse_pixels(
+        self, images: Sequence[Pixels], *, smallest_face: int = 40, with_pad: bool = False
+    ) -> list[FrameResult]:
+        """Analyse a batch of upright images, each (H, W, 3) uint8 RGB; sizes may differ."""
+        if not images:
+            return []
+        with torch.inference_mode():
+            image_set = ImageSet(images, self.device)
+            settings = DetectorSettings(smallest_face=smallest_face)
+            detections = detect(self.detector, image_set, settings)
+            measured = self._measure(image_set, detections, with_pad=with_pad)
+        faces = _faces(measured)
+        return [
+            FrameResult(image.shape[1], image.shape[0], tuple(faces.get(number, ())))
+            for number, image in enumerate(images)
+        ]
+
+    def _measure(self, images: ImageSet, detections: Detections, *, with_pad: bool) -> _Measured:
+        frame, points = detections.frame, detections.points
+        aligned = align(images, frame, points)
+        pads = None
+        if with_pad:
+            crops = images.sample(frame, framed(detections.boxes), INPUT_SIZE)
+            pads = attack_scores(self.antispoofing, crops)
+        return _Measured(detections, measure(aligned, points), embed(self.embedder, aligned), pads)
+
+
+def _faces(measured: _Measured) -> dict[int, list[Face]]:
+    """Faces by frame, largest box first. A face without a finite embedding is left out."""
+    detections = measured.detections
+    boxes = detections.boxes.cpu().numpy()
+    points = detections.points.cpu().numpy()
+    embeddings = measured.embeddings.cpu().numpy()
+    scores = detections.scores.tolist()
+    pads = measured.pads.tolist() if measured.pads is not None else [None] * len(scores)
+    faces: dict[int, list[Face]] = {}
+    for row, frame in enumerate(detections.frame.tolist()):
+        if not np.isfinite(embeddings[row]).all():
+            continue  # degenerate points, e.g. all in one place: no face to recognise
+        faces.setdefault(frame, []).append(
+            Face(
+                box=boxes[row],
+                points=points[row],
+                score=scores[row],
+                quality=measured.qualities[row],
+                pad=pads[row],
+                embedding=embeddings[row],
+            )
+        )
+    for found in faces.values():
+        found.sort(key=_area, reverse=True)
+    return faces
+
+
+def _area(face: Face) -> float:
+    x1, y1, x2, y2 = face.box
+    return float((x2 - x1) * (y2 - y1))
+
+
+def _unreduced(result: FrameResult, image: DecodedImage) -> FrameResult:
+    """The result in the coordinates of the image itself, where decoding reduced it."""
+    if (result.width, result.height) == (image.width, image.height):
+        return result
+    scale = np.array(image.scale, dtype=np.float32)
+    faces = tuple(
+        Face(
+            box=face.box * np.tile(scale, 2),
+            points=(face.points + 0.5) * scale - 0.5,
+            score=face.score,
+            quality=face.quality,
+            pad=face.pad,
+            embedding=face.embedding,
+        )
+        for face in result.faces
+    )
+    return FrameResult(image.width, image.height, faces)
