@@ -184,12 +184,12 @@ def open_photo(photo: EnrolmentPhoto) -> bytes:
     if photo.sealed is None:
         raise EnrolmentError("The bytes of a refused photo are not kept.")
     keys = keyring.load(settings.KEYRING_PATH).photos
-    return crypto.unseal(keys.key(photo.key_id), photo.sealed, _purpose(photo))
+    return crypto.unseal(keys.key(photo.key_id), bytes(photo.sealed), _purpose(photo))
 
 
 @transaction.atomic
 def accept_photo(photo: EnrolmentPhoto, enrolled: Enrolled, version: ModelVersion) -> bool:
-    """Keep the re-encoded photo and its template; False if the photo is gone or was done already."""
+    """Keep the re-encoded photo and its template; False if the photo is gone or already done."""
     locked = _lock_waiting(photo)
     if locked is None:
         return False
@@ -219,7 +219,7 @@ def accept_photo(photo: EnrolmentPhoto, enrolled: Enrolled, version: ModelVersio
 
 @transaction.atomic
 def refuse_photo(photo: EnrolmentPhoto, refusal: Refusal) -> bool:
-    """Drop the photo's bytes and keep the reason; False if the photo is gone or was done already."""
+    """Drop the photo's bytes and keep the reason; False if the photo is gone or already done."""
     locked = _lock_waiting(photo)
     if locked is None:
         return False

@@ -15,6 +15,7 @@ import struct
 import time
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -57,7 +58,7 @@ def _frames_key() -> bytes:
 
 
 def seal_frame(frame: Frame) -> bytes:
-    """Seal a frame for its slot: a dump of Redis shows no picture, and no one else can put one in."""
+    """Seal a frame for its slot: a dump of Redis shows no picture, and nobody else puts one in."""
     head = _HEAD.pack(frame.sequence, frame.captured_ms, frame.received_ms)
     return crypto.seal(_frames_key(), head + frame.image, f"frame:{frame.kiosk_id}")
 
@@ -114,7 +115,7 @@ class FrameOutlet:
     """A worker's side of the slots: synchronous. All methods raise redis.RedisError."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._redis = client
+        self._redis: Any = client  # its stubs cannot tell bytes from str
 
     @classmethod
     def connect(cls) -> FrameOutlet:

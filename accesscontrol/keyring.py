@@ -7,11 +7,13 @@ backup *beside* the database's, never into the same archive.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import secrets
 import tempfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -54,12 +56,22 @@ def default_path(home: Path) -> Path:
 
 
 def load(path: Path) -> Keyring:
-    """Read the key file.
+    """Return the keys of the file, read again only when it has changed.
 
     Raises KeyringError when it is missing, malformed, too short or readable by other users.
     """
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
+    except FileNotFoundError:
+        raise KeyringError(f"There is no keyring at {path}. Create it with: manage.py up") from None
+    if status.st_mode & 0o077:
+        raise KeyringError(f"Others can read the keyring. Run: chmod 600 {path}")
+    return _read(path, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _changed_ns: int) -> Keyring:
+    try:
         raw = json.loads(path.read_text())
         ring = Keyring(
             django=str(raw["django"]),
@@ -67,15 +79,11 @@ def load(path: Path) -> Keyring:
             templates=_key_set(raw["templates"]),
             frames=_key(raw["frames"]),
         )
-    except FileNotFoundError:
-        raise KeyringError(f"There is no keyring at {path}. Create it with: manage.py up") from None
     except (ValueError, KeyError, TypeError) as error:
         raise KeyringError(
             f"The keyring at {path} is damaged ({type(error).__name__}). Restore it from backup; "
             "without it photos and templates cannot be read."
         ) from None
-    if mode & 0o077:
-        raise KeyringError(f"Others can read the keyring. Run: chmod 600 {path}")
     if len(ring.django) < 40:
         raise KeyringError(f"The `django` secret in {path} is shorter than 40 characters.")
     return ring
@@ -95,10 +103,10 @@ def ensure(path: Path) -> Keyring:
             json.dump(_fresh(), file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(name, path)  # atomic, and unlike rename never replaces a file that is there
-        except FileExistsError:
-            pass  # another process was first; its keys are the installation's
+        # A link is atomic and, unlike a rename, never replaces a file: if another process was
+        # first, its keys are the installation's.
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
     finally:
         Path(name).unlink()
     return load(path)

@@ -33,7 +33,7 @@ class Consent(models.Model):
     )
     withdrawn_at = models.DateTimeField(_("withdrawn at"), null=True, blank=True)
     live = models.GeneratedField(
-        expression=models.Q(withdrawn_at__isnull=True),
+        expression=models.Q(withdrawn_at__isnull=True),  # type: ignore[arg-type]  # stubs lag
         output_field=models.BooleanField(),
         db_persist=True,
     )

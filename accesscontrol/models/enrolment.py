@@ -26,7 +26,7 @@ class Refusal(models.TextChoices):
     )
     FACE_TOO_SMALL = (
         "FACE_TOO_SMALL",
-        _("The face is too small. Use a photo in which it is at least 80 pixels wide."),
+        _("The face is too small. Use a photo in which it is at least 50 pixels wide."),
     )
     LOW_QUALITY = (
         "LOW_QUALITY",

@@ -1,0 +1,299 @@
+"""Deciding on a presentation, and writing the decision down.
+
+`decide` is pure: evidence, candidates and policy in, a verdict out. `record_decision` makes the
+verdict durable, with its punch, in one transaction; whoever is told of it is told after the
+commit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from accesscontrol import audit
+from accesscontrol.models import Consent, Decision, Employee, Kiosk, Outcome, Punch, Template
+from accesscontrol.punches import punch
+
+LONGEST_AGE_S = 10.0
+"""A decision on evidence older than this, receipt to decision, is EXPIRED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An employee of the site and the best cosine of any of their templates with the probe."""
+
+    employee_id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the site asks for, in force at this moment."""
+
+    threshold_id: int
+    model_version_id: int
+    threshold: float
+    """Cosine in (0, 1)."""
+    margin: float
+    """How far the best person must lie above the second."""
+    fewest_frames: int
+    """Faces that the evidence must come from."""
+    smallest_face: float
+    """Width in pixels."""
+    lowest_quality: float
+    """Between 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a presentation has shown so far. Times are UTC."""
+
+    presentation: UUID
+    frames: int
+    face_width: float
+    """Of the widest face of the presentation, in pixels."""
+    quality: float
+    """Of the best face, between 0 and 1."""
+    first_captured_at: datetime
+    captured_at: datetime
+    received_at: datetime
+    trace: dict[str, object] = field(default_factory=dict)
+    """Numbers for the record: latencies, qualities. No biometrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome, with the two best candidates it was drawn from."""
+
+    outcome: Outcome
+    best: Candidate | None = None
+    second: Candidate | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.outcome is Outcome.ACCEPTED
+
+
+def decide(
+    evidence: Evidence,
+    candidates: Sequence[Candidate] | None,
+    policy: Policy | None,
+    now: datetime,
+) -> Verdict:
+    """Return what to make of a presentation. Any doubt is a refusal.
+
+    `candidates` are the site's employees nearest to the probe, one entry for each, in any order;
+    empty means that nobody is enrolled, None that the search failed.
+    """
+    if candidates is None or not all(_is_score(c.score) for c in candidates):
+        return Verdict(Outcome.ERROR)
+    ranked = sorted(candidates, key=lambda candidate: candidate.score, reverse=True)
+    best = ranked[0] if ranked else None
+    second = ranked[1] if len(ranked) > 1 else None
+
+    def verdict(outcome: Outcome) -> Verdict:
+        return Verdict(outcome, best, second)
+
+    if policy is None:
+        return verdict(Outcome.NOT_CALIBRATED)
+    if not _is_sound(policy, evidence):
+        return verdict(Outcome.ERROR)
+    if not 0 <= (now - evidence.received_at).total_seconds() <= LONGEST_AGE_S:
+        return verdict(Outcome.EXPIRED)
+    if best is None:
+        return verdict(Outcome.EMPTY_GALLERY)
+    return verdict(_weak_evidence(evidence, policy) or _compare(best, second, policy))
+
+
+def _weak_evidence(evidence: Evidence, policy: Policy) -> Outcome | None:
+    """Why the presentation shows too little to go by, or None if it shows enough."""
+    if evidence.face_width < policy.smallest_face:
+        return Outcome.TOO_FAR
+    if evidence.frames < policy.fewest_frames or evidence.quality < policy.lowest_quality:
+        return Outcome.LOW_QUALITY
+    return None
+
+
+def _compare(best: Candidate, second: Candidate | None, policy: Policy) -> Outcome:
+    if best.score < policy.threshold:
+        return Outcome.NO_MATCH
+    if second is not None and best.score - second.score < policy.margin:
+        return Outcome.AMBIGUOUS
+    return Outcome.ACCEPTED
+
+
+def _is_score(score: float) -> bool:
+    return math.isfinite(score) and -1.01 <= score <= 1.01  # room for halfvec's rounding
+
+
+def _is_sound(policy: Policy, evidence: Evidence) -> bool:
+    numbers = (policy.threshold, policy.margin, evidence.face_width, evidence.quality)
+    return (
+        all(math.isfinite(number) for number in numbers)
+        and 0 < policy.threshold < 1
+        and policy.margin >= 0
+        and policy.fewest_frames >= 1
+    )
+
+
+class KioskShutOutError(Exception):
+    """The kiosk was revoked while its frames were on their way: nothing is decided for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision as it stands in the database."""
+
+    decision: Decision
+    punch: Punch | None
+    """The person's punch: this decision's, or the one that still cools down."""
+    repeat: bool
+    """True if the punch was there already."""
+
+
+@transaction.atomic
+def record_decision(
+    kiosk_id: UUID, evidence: Evidence, verdict: Verdict, policy: Policy | None
+) -> Recorded:
+    """Write the decision and, if it accepts, the punch; the same presentation twice has one effect.
+
+    The kiosk and, if accepted, the employee are checked again under lock: whoever was
+    deactivated, or withdrew consent, since the search is NOT_ALLOWED. Raises KioskShutOutError.
+    """
+    kiosk = Kiosk.objects.select_for_update(of=("self",)).select_related("site").get(pk=kiosk_id)
+    if not kiosk.may_stream:
+        raise KioskShutOutError(str(kiosk_id))
+    known = Decision.objects.filter(kiosk=kiosk, presentation=evidence.presentation).first()
+    if known:
+        return _as_recorded(known)
+    employee = None
+    if verdict.accepted and verdict.best:
+        employee = _lock_admissible(verdict.best.employee_id, kiosk, policy)
+        if employee is None:
+            verdict = Verdict(Outcome.NOT_ALLOWED, verdict.best, verdict.second)
+    decision = _write(kiosk, evidence, verdict, policy, employee)
+    made, repeat = punch(decision, employee, kiosk) if employee else (None, False)
+    audit.record(
+        f"kiosk:{kiosk.pk}",
+        "decide",
+        f"decision:{decision.pk}",
+        {
+            "outcome": decision.outcome,
+            "employee": decision.employee_id,
+            "punch": made.pk if made and not repeat else None,
+        },
+    )
+    return Recorded(decision, made, repeat)
+
+
+def _lock_admissible(employee_id: int, kiosk: Kiosk, policy: Policy | None) -> Employee | None:
+    """The employee, locked, if they may enter here at this moment; else None."""
+    if policy is None or not kiosk.site.is_active:
+        return None
+    employee = (
+        Employee.objects.select_for_update()
+        .filter(pk=employee_id, site=kiosk.site_id, is_active=True)
+        .first()
+    )
+    if employee is None:
+        return None
+    consented = Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).exists()
+    enrolled = Template.objects.filter(
+        employee=employee, model_version_id=policy.model_version_id
+    ).exists()
+    return employee if consented and enrolled else None
+
+
+def _write(
+    kiosk: Kiosk,
+    evidence: Evidence,
+    verdict: Verdict,
+    policy: Policy | None,
+    employee: Employee | None,
+) -> Decision:
+    best, second = verdict.best, verdict.second
+    return Decision.objects.create(
+        site=kiosk.site,
+        kiosk=kiosk,
+        presentation=evidence.presentation,
+        outcome=verdict.outcome,
+        employee=employee,
+        nearest_id=best.employee_id if best else None,
+        score=best.score if best else None,
+        second_score=second.score if second else None,
+        threshold=policy.threshold if policy else None,
+        margin=policy.margin if policy else None,
+        threshold_row_id=policy.threshold_id if policy else None,
+        model_version_id=policy.model_version_id if policy else None,
+        frames=evidence.frames,
+        evidence={
+            **evidence.trace,
+            "face_width": round(evidence.face_width, 1),
+            "quality": round(evidence.quality, 4),
+            "policy": asdict(policy) if policy else None,
+            "clock_skew_s": round((evidence.received_at - evidence.captured_at).total_seconds(), 3),
+        },
+        first_captured_at=evidence.first_captured_at,
+        captured_at=evidence.captured_at,
+        received_at=evidence.received_at,
+        decided_at=timezone.now(),
+    )
+
+
+def _as_recorded(decision: Decision) -> Recorded:
+    own = Punch.objects.filter(decision=decision).first()
+    if own or decision.employee is None:
+        return Recorded(decision, own, repeat=False)
+    cooling = Punch.objects.filter(
+        employee=decision.employee, cooling__contains=decision.received_at
+    ).first()
+    return Recorded(decision, cooling, repeat=True)
+
+
+ADVICE: dict[str, str] = {
+    Outcome.NO_MATCH: "Not recognised. Look straight into the camera, or use another way in.",
+    Outcome.AMBIGUOUS: "Not sure who you are. Please use another way in.",
+    Outcome.PAD_FAILED: "Please show your face itself, without a photo or screen.",
+    Outcome.LOW_QUALITY: "Please stop for a moment and look into the camera.",
+    Outcome.TOO_FAR: "Please come closer.",
+    Outcome.NOT_ALLOWED: "You are not allowed in here at the moment. Please ask HR.",
+    Outcome.EMPTY_GALLERY: "Nobody is enrolled at this site yet. Please ask HR.",
+    Outcome.NOT_CALIBRATED: "This site is not set up yet. Please ask IT.",
+    Outcome.EXPIRED: "That took too long. Please try again.",
+    Outcome.ERROR: "Something went wrong. Please try again, or use another way in.",
+}
+"""What the person at the kiosk can do about each refusal."""
+
+
+def kiosk_message(recorded: Recorded, sequence: int) -> dict[str, object]:
+    """The decision as the kiosk's screen needs it: the stream protocol's "decision" message.
+
+    `sequence` is the frame that the decision fell on. A refused person's name never leaves.
+    """
+    decision, made = recorded.decision, recorded.punch
+    accepted = decision.outcome == Outcome.ACCEPTED
+    return {
+        "type": "decision",
+        "presentation": str(decision.presentation),
+        "seq": sequence,
+        "outcome": str(decision.outcome),
+        "employee": decision.employee.name if accepted and decision.employee else None,
+        "direction": made.direction if made else None,
+        "at": made.local_at.isoformat(timespec="seconds") if made else None,
+        "repeat": recorded.repeat,
+        "reason": None if accepted else ADVICE[decision.outcome],
+    }
+
+
+def utc_from_ms(milliseconds: int) -> datetime:
+    """Milliseconds since 1970 as a UTC datetime; a kiosk's absurd clock gives the epoch."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(0, UTC)

@@ -1,0 +1,113 @@
+"""Enrolment photos: accept or refuse one, with a reason that HR can act on."""
+
+from __future__ import annotations
+
+import logging
+
+import cv2
+import numpy as np
+from django.conf import settings
+from django.db import DatabaseError
+
+from accesscontrol import crypto, enrolment, keyring, thresholds
+from accesscontrol.enrolment import Enrolled
+from accesscontrol.models import EnrolmentPhoto, ModelVersion, Refusal, Template
+from recognition.images import PHOTO_LIMITS, ImageError, decode
+from recognition.pipeline import Pipeline
+from recognition.types import Face, FrameResult, Pixels
+
+logger = logging.getLogger(__name__)
+
+SMALLEST_FOUND = 32
+SMALLEST_FACE = 48.0
+"""Width in pixels of the face in an enrolment photo."""
+LOWEST_QUALITY = 0.15
+OTHER_FACE_SHARE = 1 / 3
+"""A second face at least this wide, against the widest, is not background."""
+JPEG_QUALITY = 95
+
+
+def judge(result: FrameResult) -> Face | Refusal:
+    """The one usable face of a photo, or why there is none."""
+    if result.error is not None:
+        return Refusal.UNREADABLE
+    if not result.faces:
+        return Refusal.NO_FACE
+    faces = sorted(result.faces, key=_width, reverse=True)
+    if len(faces) > 1 and _width(faces[1]) >= OTHER_FACE_SHARE * _width(faces[0]):
+        return Refusal.SEVERAL_FACES
+    face = faces[0]
+    if _width(face) < SMALLEST_FACE:
+        return Refusal.FACE_TOO_SMALL
+    if face.quality is None or face.embedding is None or face.quality.score < LOWEST_QUALITY:
+        return Refusal.LOW_QUALITY
+    return face
+
+
+def process_photo(photo: EnrolmentPhoto, pipeline: Pipeline, version: ModelVersion) -> None:
+    """Carry one claimed photo through: it ends accepted or refused, once.
+
+    A database error leaves it waiting for another attempt.
+    """
+    try:
+        outcome = _examine(photo, pipeline, version)
+    except DatabaseError:
+        raise
+    except Exception:
+        # Whatever a hostile file breaks must not stop the queue for everybody else's photos.
+        logger.exception("photo %s could not be processed", photo.pk)
+        enrolment.refuse_photo(photo, Refusal.NOT_PROCESSED)
+        return
+    if isinstance(outcome, Enrolled):
+        enrolment.accept_photo(photo, outcome, version)
+    else:
+        enrolment.refuse_photo(photo, outcome)
+
+
+def _examine(
+    photo: EnrolmentPhoto, pipeline: Pipeline, version: ModelVersion
+) -> Enrolled | Refusal:
+    try:
+        pixels = decode(enrolment.open_photo(photo), PHOTO_LIMITS).pixels
+    except ImageError:
+        return Refusal.UNREADABLE
+    except crypto.SealError:
+        return Refusal.NOT_PROCESSED
+    face = judge(pipeline.analyse_pixels([pixels], smallest_face=SMALLEST_FOUND)[0])
+    if isinstance(face, Refusal):
+        return face
+    if face.quality is None or face.embedding is None:
+        return Refusal.LOW_QUALITY
+    if _is_somebody_else(photo, face.embedding, version):
+        return Refusal.OTHER_PERSON
+    return Enrolled(_reencoded(pixels), face.embedding, face.quality.to_dict())
+
+
+def _is_somebody_else(
+    photo: EnrolmentPhoto, embedding: np.typing.NDArray[np.float32], version: ModelVersion
+) -> bool:
+    """Whether the face is unlike every photo already accepted for this employee."""
+    lowest = thresholds.for_false_match_rate(version, "1e-2")
+    keys = keyring.load(settings.KEYRING_PATH).templates
+    templates = Template.objects.filter(
+        employee_id=photo.employee_id, model_version=version, rotation_id=keys.current
+    )
+    others = [template.embedding.to_numpy() for template in templates]
+    if lowest is None or not others:
+        return False
+    probe = crypto.rotate(embedding, keys.key(keys.current))
+    return max(float(other.astype(np.float32) @ probe) for other in others) < lowest
+
+
+def _reencoded(pixels: Pixels) -> bytes:
+    """The upright pixels as a fresh JPEG: no EXIF, no trailing data, nothing of the old file."""
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
+    if not done:
+        raise ValueError("the photo could not be encoded as JPEG")
+    return data.tobytes()
+
+
+def _width(face: Face) -> float:
+    return float(face.box[2] - face.box[0])

@@ -1,0 +1,92 @@
+"""Celery tasks: wake-ups without content. What they wake for lies in the slots or in Postgres."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import redis
+from celery import shared_task
+from celery.signals import worker_process_init
+from django.conf import settings
+from django.db import DatabaseError
+
+from accesscontrol import enrolment
+from accesscontrol.frames import FrameOutlet
+from accesscontrol.model_versions import ModelFacts
+from recognition.photos import process_photo
+from recognition.pipeline import Pipeline
+from recognition.worker import Recogniser
+
+logger = logging.getLogger(__name__)
+
+CALIBRATION = Path(__file__).parent / "calibration"
+PHOTOS_A_WAKE_UP = 50
+
+
+@shared_task(name="recognition.drain_slots", ignore_result=True)
+def drain_slots() -> None:
+    """Work off the kiosks' slots. Losing the broker or the database loses frames, never punches."""
+    try:
+        recogniser().drain()
+    except redis.RedisError as error:
+        logger.warning("slots out of reach: %s", error)
+    except DatabaseError as error:
+        logger.warning("database out of reach: %s", error)
+
+
+@shared_task(name="recognition.process_photos", ignore_result=True)
+def process_photos() -> None:
+    """Work off waiting enrolment photos, then hand over to a new message if there are more."""
+    try:
+        worker = recogniser()
+        for _ in range(PHOTOS_A_WAKE_UP):
+            photo = enrolment.claim_photo()
+            if photo is None:
+                return
+            process_photo(photo, worker.pipeline, worker.version())
+    except DatabaseError as error:
+        logger.warning("database out of reach, photos stay waiting: %s", error)
+        return
+    process_photos.apply_async(expires=60)
+
+
+@cache
+def recogniser() -> Recogniser:
+    """This process's recogniser: models are loaded once, at the start, never in a request."""
+    pipeline = Pipeline.load(
+        settings.MODELS_DIR, device=settings.TORCH_DEVICE, threads=settings.TORCH_THREADS
+    )
+    return Recogniser(pipeline, FrameOutlet.connect(), model_facts(pipeline))
+
+
+def model_facts(pipeline: Pipeline) -> ModelFacts:
+    """What the loaded embedder says of itself, with the calibration shipped for its weights."""
+    model = pipeline.model
+    return ModelFacts(
+        name=model.name,
+        version=model.version,
+        sha256=model.sha256,
+        dimension=model.dimension,
+        licence=model.licence,
+        calibration=_calibration(model.name, model.sha256),
+    )
+
+
+def _calibration(name: str, sha256: str) -> dict[str, Any]:
+    """The measured thresholds of exactly these weights; empty for others: none is then accepted."""
+    path = CALIBRATION / f"{name}.json"
+    if not path.exists():
+        return {}
+    calibration: dict[str, Any] = json.loads(path.read_text())
+    return calibration if calibration.get("sha256") == sha256 else {}
+
+
+@worker_process_init.connect
+def warm_up(**_: object) -> None:
+    """Load the models and run them once, so that the first person does not wait."""
+    recogniser().pipeline.analyse_pixels([np.zeros((480, 640, 3), np.uint8)])

@@ -1,0 +1,242 @@
+"""Presentations: linking the faces of one kiosk's consecutive frames (numpy only, pure).
+
+A face belongs to a presentation if it is where that one's last face was (intersection over
+union) or near it and looks like it (cosine with the mean embedding). Looking unlike in the same
+place is first taken for an occlusion, a hand before the face, and adds no evidence; if it stays
+so, it is somebody else and starts a presentation of its own: evidence of two people is never
+mixed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+
+SAME_PLACE_IOU = 0.3
+NEAR_IN_WIDTHS = 1.5
+"""Distance between box centres, in face widths, over which appearance alone may link."""
+LOOKS_ALIKE = 0.35
+"""Cosine with the mean; frames of one person at a kiosk lie above, of two people mostly below."""
+LOOKS_THE_SAME = 0.5
+OCCLUDED_FRAMES = 4
+"""Frames in a row that may look unlike before it is taken for another person."""
+GONE_AFTER_MS = 1_500
+LEAST_WEIGHT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One face of one frame: box (4,) x1, y1, x2, y2 in pixels, unit embedding (D,) float32,
+    quality between 0 and 1."""
+
+    box: Vector
+    embedding: Vector
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """One person's walk-up so far. Times are milliseconds since 1970 UTC."""
+
+    id: UUID
+    box: Vector
+    total: Vector
+    """Sum of the embeddings, each weighted by its quality, (D,) float32."""
+    frames: int
+    """Faces that the sum is of."""
+    best_quality: float
+    widest: float
+    """Pixels."""
+    first_captured_ms: int
+    captured_ms: int
+    first_received_ms: int
+    received_ms: int
+    sequence: int
+    """Of the last frame it was seen in."""
+    unlike: int = 0
+    """Frames in a row in which the face in this place looked unlike."""
+    settled: str = ""
+    """Outcome of its decision, once it has one."""
+
+    @property
+    def probe(self) -> Vector:
+        """The quality-weighted mean embedding as a unit vector (D,); zeros if it has no length."""
+        norm = float(np.linalg.norm(self.total))
+        unit: Vector = self.total / np.float32(norm) if norm > 1e-6 else np.zeros_like(self.total)
+        return unit
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When and as which a frame came."""
+
+    sequence: int
+    captured_ms: int
+    received_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """A kiosk's presentations after a frame."""
+
+    present: list[Presentation] = field(default_factory=list)
+    gone: list[Presentation] = field(default_factory=list)
+    """Not seen for GONE_AFTER_MS: to be closed."""
+    seen: list[UUID | None] = field(default_factory=list)
+    """For each sighting of the frame, the presentation it was given to; None: occluded."""
+
+
+def follow(
+    presentations: Sequence[Presentation], sightings: Sequence[Sighting], moment: Moment
+) -> Tracks:
+    """Give each sighting of a frame to a presentation, old or new, and part with those gone."""
+    gone = [p for p in presentations if moment.received_ms - p.received_ms > GONE_AFTER_MS]
+    present = [p for p in presentations if moment.received_ms - p.received_ms <= GONE_AFTER_MS]
+    pairs = _assign(present, sightings)
+    seen: list[UUID | None] = [None] * len(sightings)
+    for face, sighting in enumerate(sightings):
+        index = pairs.get(face)
+        if index is None:
+            present.append(_begin(sighting, moment))
+            seen[face] = present[-1].id
+            continue
+        before = present[index]
+        if before.frames == 0 or float(before.probe @ sighting.embedding) >= LOOKS_ALIKE:
+            present[index] = _continue(before, sighting, moment)
+            seen[face] = before.id
+        elif before.unlike < OCCLUDED_FRAMES:
+            present[index] = replace(
+                before, box=sighting.box, unlike=before.unlike + 1, received_ms=moment.received_ms
+            )
+        else:
+            gone.append(before)
+            present[index] = _begin(sighting, moment)
+            seen[face] = present[index].id
+    return Tracks(present, gone, seen)
+
+
+def restart(presentation: Presentation, moment: Moment) -> Presentation:
+    """A new presentation of the same person, still there after a refusal, without old evidence."""
+    return replace(
+        presentation,
+        id=uuid4(),
+        total=np.zeros_like(presentation.total),
+        frames=0,
+        best_quality=0.0,
+        widest=0.0,
+        first_captured_ms=moment.captured_ms,
+        first_received_ms=moment.received_ms,
+        settled="",
+        unlike=0,
+    )
+
+
+def _assign(presentations: Sequence[Presentation], sightings: Sequence[Sighting]) -> dict[int, int]:
+    """Match sightings to presentations greedily, the surest first; {sighting: presentation}."""
+    if not presentations or not sightings:
+        return {}
+    boxes = np.stack([p.box for p in presentations])
+    faces = np.stack([s.box for s in sightings])
+    overlap = _iou(faces, boxes)
+    alike = (
+        np.stack([s.embedding for s in sightings]) @ np.stack([p.probe for p in presentations]).T
+    )
+    linked = (overlap >= SAME_PLACE_IOU) | ((alike >= LOOKS_THE_SAME) & _near(faces, boxes))
+    score = np.where(linked, overlap + alike, -np.inf)
+    pairs: dict[int, int] = {}
+    for flat in np.argsort(-score, axis=None):
+        face, index = divmod(int(flat), len(presentations))
+        if not np.isfinite(score[face, index]):
+            break
+        if face not in pairs and index not in pairs.values():
+            pairs[face] = index
+    return pairs
+
+
+def _begin(sighting: Sighting, moment: Moment) -> Presentation:
+    empty = Presentation(
+        id=uuid4(),
+        box=sighting.box,
+        total=np.zeros_like(sighting.embedding),
+        frames=0,
+        best_quality=0.0,
+        widest=0.0,
+        first_captured_ms=moment.captured_ms,
+        captured_ms=moment.captured_ms,
+        first_received_ms=moment.received_ms,
+        received_ms=moment.received_ms,
+        sequence=moment.sequence,
+    )
+    return _continue(empty, sighting, moment)
+
+
+def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Presentation:
+    weight = np.float32(max(sighting.quality, LEAST_WEIGHT))
+    return replace(
+        before,
+        box=sighting.box,
+        total=before.total + weight * sighting.embedding,
+        frames=before.frames + 1,
+        best_quality=max(before.best_quality, sighting.quality),
+        widest=max(before.widest, float(sighting.box[2] - sighting.box[0])),
+        captured_ms=moment.captured_ms,
+        received_ms=moment.received_ms,
+        sequence=moment.sequence,
+        unlike=0,
+    )
+
+
+def _iou(a: Vector, b: Vector) -> Vector:
+    """Intersection over union of boxes (N, 4) and (M, 4): (N, M)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = np.prod(np.clip(high - low, 0, None), axis=2)
+    area_a, area_b = np.prod(a[:, 2:] - a[:, :2], axis=1), np.prod(b[:, 2:] - b[:, :2], axis=1)
+    union = area_a[:, None] + area_b[None, :] - common
+    result: Vector = common / np.maximum(union, 1e-6)
+    return result
+
+
+def _near(a: Vector, b: Vector) -> NDArray[np.bool_]:
+    """Whether box centres of (N, 4) and (M, 4) lie within NEAR_IN_WIDTHS of the wider box."""
+    centres_a, centres_b = (a[:, :2] + a[:, 2:]) / 2, (b[:, :2] + b[:, 2:]) / 2
+    distance = np.linalg.norm(centres_a[:, None] - centres_b[None], axis=2)
+    widths = np.maximum((a[:, 2] - a[:, 0])[:, None], (b[:, 2] - b[:, 0])[None])
+    near: NDArray[np.bool_] = distance <= NEAR_IN_WIDTHS * widths
+    return near
+
+
+def dump(presentations: Sequence[Presentation]) -> bytes:
+    """Presentations as JSON, to be carried to the next frame's worker."""
+    return json.dumps([_plain(p) for p in presentations]).encode()
+
+
+def load(state: bytes) -> list[Presentation]:
+    """The presentations that `dump` wrote; raises ValueError for anything else."""
+    try:
+        return [_presentation(raw) for raw in json.loads(state)]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a kiosk's presentations: {error}") from None
+
+
+def _plain(presentation: Presentation) -> dict[str, Any]:
+    raw = {name: getattr(presentation, name) for name in Presentation.__slots__}
+    raw["id"] = str(presentation.id)
+    raw["box"] = [float(value) for value in presentation.box]
+    raw["total"] = base64.b64encode(presentation.total.astype("<f4").tobytes()).decode()
+    return raw
+
+
+def _presentation(raw: dict[str, Any]) -> Presentation:
+    total = np.frombuffer(base64.b64decode(raw["total"]), dtype="<f4").astype(np.float32)
+    box = np.asarray(raw["box"], dtype=np.float32)
+    return Presentation(**{**raw, "id": UUID(raw["id"]), "box": box, "total": total})

@@ -1,0 +1,343 @@
+"""A worker's part in the way of one frame: take the waiting frames, recognise, decide, answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import numpy as np
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from accesscontrol import crypto, decisions, keyring, model_versions, notify, thresholds
+from accesscontrol.decisions import Candidate, Evidence, KioskShutOutError, Policy
+from accesscontrol.frames import Frame, FrameOutlet, now_ms
+from accesscontrol.model_versions import ModelFacts
+from accesscontrol.models import Kiosk, ModelVersion, Outcome
+from recognition import tracking
+from recognition.gallery import Probe, nearest
+from recognition.pipeline import Pipeline
+from recognition.tracking import Moment, Presentation, Sighting
+from recognition.types import FrameResult
+
+logger = logging.getLogger(__name__)
+
+BATCH = 32
+FEWEST_FRAMES = 3
+"""Faces that an acceptance needs: single impostor frames score far above their mean."""
+PATIENCE_MS = 3_000
+"""How long a presentation may gather evidence before it is refused."""
+RETRY_MS = 3_000
+"""A person still there this long after a refusal is tried anew."""
+LONGEST_DRAIN_S = 1.0
+
+
+@dataclass(slots=True)
+class Scene:
+    """One kiosk within a batch: its frame, its presentations, what is to be answered."""
+
+    kiosk: Kiosk
+    moment: Moment
+    tracks: tracking.Tracks
+    frame: Frame | None = None
+    result: FrameResult | None = None
+    closing: bool = False
+    """Nobody is there any more: every open presentation is decided now."""
+    failed: bool = False
+    trace: dict[str, float] = field(default_factory=dict)
+
+
+class Recogniser:
+    """Everything one worker process holds. One at a time uses it."""
+
+    def __init__(self, pipeline: Pipeline, outlet: FrameOutlet, facts: ModelFacts) -> None:
+        self._pipeline = pipeline
+        self._outlet = outlet
+        self._facts = facts
+        self._name = uuid.uuid4().hex
+        self._version: ModelVersion | None = None
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._pipeline
+
+    def version(self) -> ModelVersion:
+        """This worker's model in the database, registered at first use."""
+        if self._version is None:
+            self._version = model_versions.register_model(self._facts)
+        return self._version
+
+    def drain(self) -> None:
+        """Work off every waiting frame, one for each kiosk at a time, newest only.
+
+        Then close the presentations of those who left. Under steady load it hands over to a new
+        wake-up message after a second, so that no message stays unanswered for long.
+        """
+        self._outlet.begin()
+        until = time.monotonic() + LONGEST_DRAIN_S
+        while frames := self._outlet.take(BATCH, self._name):
+            self._work([frame.kiosk_id for frame in frames], frames)
+            if time.monotonic() > until:
+                break
+        self._close(self._outlet.take_resting(), rested=True)
+        left = self._outlet.left_open(now_ms() - tracking.GONE_AFTER_MS)
+        self._close(left, rested=False)
+        if self._outlet.waiting():
+            notify.wake_recognition()
+
+    def _work(self, held: Sequence[UUID], frames: Sequence[Frame]) -> None:
+        try:
+            scenes = self._see(frames)
+            self._settle(scenes)
+            self._keep(scenes)
+        except DatabaseError as error:
+            # Nothing was decided: the next frame finds the presentations as they were.
+            logger.warning("database error, %d frames dropped: %s", len(frames), error)
+            for kiosk_id in held:
+                notify.send_to_kiosk(kiosk_id, BUSY)
+        finally:
+            for kiosk_id in held:
+                self._outlet.release(kiosk_id, self._name)
+
+    def _see(self, frames: Sequence[Frame]) -> list[Scene]:
+        """Recognise the faces of all frames in one batch and give them to presentations."""
+        kiosks = _streaming_kiosks([frame.kiosk_id for frame in frames])
+        frames = [frame for frame in frames if frame.kiosk_id in kiosks]
+        if not frames:
+            return []
+        begun = now_ms()
+        smallest = min(kiosk.smallest_face for kiosk in kiosks.values())
+        results = self._pipeline.analyse([f.image for f in frames], smallest_face=smallest)
+        pipeline_ms = now_ms() - begun
+        scenes = []
+        for frame, result in zip(frames, results, strict=True):
+            kiosk = kiosks[frame.kiosk_id]
+            moment = Moment(frame.sequence, frame.captured_ms, frame.received_ms)
+            tracks = tracking.follow(
+                self._presentations(frame.kiosk_id), self._sightings(result, kiosk), moment
+            )
+            trace: dict[str, float] = {
+                "waited_ms": begun - frame.received_ms,
+                "pipeline_ms": pipeline_ms,
+                "batch": len(frames),
+            }
+            scenes.append(Scene(kiosk, moment, tracks, frame, result, trace=trace))
+        return scenes
+
+    def _presentations(self, kiosk_id: UUID) -> list[Presentation]:
+        state = self._outlet.load_tracks(kiosk_id)
+        try:
+            return tracking.load(state) if state else []
+        except ValueError:
+            logger.warning("presentations of kiosk %s were unreadable, begun anew", kiosk_id)
+            return []
+
+    def _sightings(self, result: FrameResult, kiosk: Kiosk) -> list[Sighting]:
+        """The frame's faces as tracking needs them; rotated, so Valkey holds no plain embedding."""
+        sightings = []
+        for face in result.faces:
+            width = float(face.box[2] - face.box[0])
+            if face.embedding is None or face.quality is None or width < kiosk.smallest_face:
+                continue
+            rotated = crypto.rotate(face.embedding, self._rotation()[1])
+            sightings.append(Sighting(face.box, rotated, face.quality.score))
+        return sightings
+
+    def _rotation(self) -> tuple[str, bytes]:
+        keys = keyring.load(settings.KEYRING_PATH).templates
+        return keys.current, keys.key(keys.current)
+
+    def _close(self, kiosk_ids: Sequence[UUID], *, rested: bool) -> None:
+        """Decide what is still open at kiosks before which nobody stands any more."""
+        held = [kiosk_id for kiosk_id in kiosk_ids if self._outlet.hold(kiosk_id, self._name)]
+        kiosks = _streaming_kiosks(held)
+        moment = Moment(0, now_ms(), now_ms())
+        scenes = []
+        try:
+            for kiosk_id in held:
+                present = self._presentations(kiosk_id)
+                if kiosk_id not in kiosks:
+                    self._outlet.save_tracks(kiosk_id, None, 0)
+                    continue
+                tracks = tracking.follow(present, [], moment)
+                if rested:
+                    tracks = tracking.Tracks([], present)
+                scenes.append(Scene(kiosks[kiosk_id], moment, tracks, closing=rested))
+            self._settle(scenes)
+            self._keep(scenes)
+        except DatabaseError as error:
+            logger.warning("database error, presentations stay open: %s", error)
+        finally:
+            for kiosk_id in held:
+                self._outlet.release(kiosk_id, self._name)
+
+    def _settle(self, scenes: Sequence[Scene]) -> None:
+        """Search all ripe presentations in one query, decide, record, and tell the kiosks."""
+        ripe = [
+            (scene, presentation, gone)
+            for scene in scenes
+            for gone, presentations in ((False, scene.tracks.present), (True, scene.tracks.gone))
+            for presentation in presentations
+            if _is_ripe(presentation, gone=gone)
+        ]
+        begun = now_ms()
+        found = self._search([(scene, presentation) for scene, presentation, _ in ripe])
+        for scene, _, _ in ripe:
+            scene.trace["search_ms"] = now_ms() - begun
+        for (scene, presentation, gone), candidates in zip(ripe, found, strict=True):
+            if not scene.failed:
+                self._decide(scene, presentation, candidates, gone=gone)
+
+    def _search(self, ripe: Sequence[tuple[Scene, Presentation]]) -> list[list[Candidate] | None]:
+        """Candidates for each presentation; None for one whose probe has no direction."""
+        rotation_id, _ = self._rotation()
+        version = self.version()
+        sound = [
+            bool(abs(np.linalg.norm(presentation.probe) - 1) < 1e-3) for _, presentation in ripe
+        ]
+        probes = [
+            Probe(scene.kiosk.site_id, presentation.probe)
+            for (scene, presentation), is_sound in zip(ripe, sound, strict=True)
+            if is_sound
+        ]
+        found = iter(nearest(probes, version, rotation_id))
+        return [next(found) if is_sound else None for is_sound in sound]
+
+    def _decide(
+        self,
+        scene: Scene,
+        presentation: Presentation,
+        candidates: list[Candidate] | None,
+        *,
+        gone: bool,
+    ) -> None:
+        policy = self._policy(scene.kiosk)
+        evidence = _evidence(presentation, scene.trace)
+        verdict = decisions.decide(evidence, candidates, policy, timezone.now())
+        over = gone or presentation.received_ms - presentation.first_received_ms >= PATIENCE_MS
+        if not verdict.accepted and not over:
+            return
+        try:
+            recorded = decisions.record_decision(scene.kiosk.pk, evidence, verdict, policy)
+        except KioskShutOutError:
+            scene.failed = True
+            notify.close_kiosk(scene.kiosk.pk, "revoked")
+            return
+        settled = replace(presentation, settled=str(recorded.decision.outcome))
+        scene.tracks = replace(
+            scene.tracks,
+            present=[settled if p.id == settled.id else p for p in scene.tracks.present],
+        )
+        # The transaction is committed: from here on a person may read it.
+        message = decisions.kiosk_message(recorded, presentation.sequence)
+        notify.send_to_kiosk(scene.kiosk.pk, message)
+
+    def _policy(self, kiosk: Kiosk) -> Policy | None:
+        version = self.version()
+        row = thresholds.in_force(kiosk.site_id, version.pk) if version.is_active else None
+        if row is None:
+            return None
+        return Policy(
+            threshold_id=row.pk,
+            model_version_id=version.pk,
+            threshold=row.value,
+            margin=row.margin,
+            fewest_frames=FEWEST_FRAMES,
+            smallest_face=float(kiosk.smallest_face),
+            lowest_quality=0.0,
+        )
+
+    def _keep(self, scenes: Iterable[Scene]) -> None:
+        """Save what goes on for the next frame, and tell each kiosk where the faces are."""
+        for scene in scenes:
+            present = [_retried(p, scene.moment) for p in scene.tracks.present]
+            kiosk_id = scene.kiosk.pk
+            if self._outlet.holds(kiosk_id, self._name):
+                state = tracking.dump(present) if present and not scene.failed else None
+                self._outlet.save_tracks(kiosk_id, state, _last_seen(present))
+            if scene.closing:
+                notify.send_to_kiosk(kiosk_id, {"type": "rested"})
+            elif scene.result and scene.frame:
+                notify.send_to_kiosk(kiosk_id, _faces_message(scene))
+
+
+BUSY = {
+    "type": "error",
+    "code": "BUSY",
+    "message": "The server cannot recognise anybody at the moment. It tries again by itself.",
+}
+
+
+def _streaming_kiosks(kiosk_ids: Sequence[UUID]) -> dict[UUID, Kiosk]:
+    """The kiosks that may stream, with their sites; revoked ones are left out."""
+    kiosks = Kiosk.objects.select_related("site").filter(
+        pk__in=kiosk_ids, revoked_at__isnull=True, site__is_active=True
+    )
+    return {kiosk.pk: kiosk for kiosk in kiosks if kiosk.may_stream}
+
+
+def _is_ripe(presentation: Presentation, *, gone: bool) -> bool:
+    if presentation.settled or presentation.frames == 0:
+        return False
+    return gone or presentation.frames >= FEWEST_FRAMES
+
+
+def _evidence(presentation: Presentation, trace: dict[str, float]) -> Evidence:
+    return Evidence(
+        presentation=presentation.id,
+        frames=presentation.frames,
+        face_width=presentation.widest,
+        quality=presentation.best_quality,
+        first_captured_at=decisions.utc_from_ms(presentation.first_captured_ms),
+        captured_at=decisions.utc_from_ms(presentation.captured_ms),
+        received_at=decisions.utc_from_ms(presentation.received_ms),
+        trace=dict(trace),
+    )
+
+
+def _retried(presentation: Presentation, moment: Moment) -> Presentation:
+    """Somebody still there some time after a refusal gets a new presentation."""
+    refused = presentation.settled not in ("", Outcome.ACCEPTED)
+    since = moment.received_ms - presentation.first_received_ms
+    if refused and since >= PATIENCE_MS + RETRY_MS:
+        return tracking.restart(presentation, moment)
+    return presentation
+
+
+def _last_seen(present: Sequence[Presentation]) -> int:
+    return max((p.received_ms for p in present), default=0)
+
+
+def _faces_message(scene: Scene) -> dict[str, object]:
+    result, frame = scene.result, scene.frame
+    if result is None or frame is None:
+        raise ValueError("a scene without a frame has no faces to tell of")
+    if result.error:
+        return {
+            "type": "frame_error",
+            "seq": frame.sequence,
+            "code": result.error_code,
+            "message": result.error,
+        }
+    return {
+        "type": "faces",
+        "seq": frame.sequence,
+        "width": result.width,
+        "height": result.height,
+        "faces": [
+            {"box": [round(float(v), 1) for v in p.box], "state": _state(p)}
+            for p in scene.tracks.present
+            if p.received_ms == frame.received_ms
+        ],
+    }
+
+
+def _state(presentation: Presentation) -> str:
+    if not presentation.settled:
+        return "looking"
+    return "accepted" if presentation.settled == Outcome.ACCEPTED else "refused"
