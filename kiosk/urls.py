@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from kiosk import views
+from kiosk.pairing import PairingView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.start, name="start"),
+    path("kiosk/", views.kiosk, name="kiosk"),
+    path("kiosk/pair", PairingView.as_view(), name="kiosk-pair"),
+]
