@@ -22,6 +22,8 @@ SMALLEST_FOUND = 32
 SMALLEST_FACE = 48.0
 """Width in pixels of the face in an enrolment photo."""
 LOWEST_QUALITY = 0.15
+LOWEST_DETECTION_SCORE = 0.9
+"""Below it the detector has seen patterns as often as faces."""
 OTHER_FACE_SHARE = 1 / 3
 """A second face at least this wide, against the widest, is not background."""
 JPEG_QUALITY = 95
@@ -31,9 +33,11 @@ def judge(result: FrameResult) -> Face | Refusal:
     """The one usable face of a photo, or why there is none."""
     if result.error is not None:
         return Refusal.UNREADABLE
-    if not result.faces:
+    faces = sorted(
+        (f for f in result.faces if f.score >= LOWEST_DETECTION_SCORE), key=_width, reverse=True
+    )
+    if not faces:
         return Refusal.NO_FACE
-    faces = sorted(result.faces, key=_width, reverse=True)
     if len(faces) > 1 and _width(faces[1]) >= OTHER_FACE_SHARE * _width(faces[0]):
         return Refusal.SEVERAL_FACES
     face = faces[0]
