@@ -1,0 +1,40 @@
+"""The command line of the recognition package, a module for each command.
+
+Results go to stdout, progress and errors to stderr; with `--json` one object is the last line
+on stdout (for `analyse`, one line for each image).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from recognition.bench import BenchError
+from recognition.commands import analyse, benchmark, evaluate, fetch_models
+from recognition.commands.terminal import say
+from recognition.evaluate.datasets import DatasetError
+from recognition.packages import FetchError
+from recognition.weights import WeightsError
+
+__all__ = ["main"]
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0 only if all of it was done."""
+    parser = argparse.ArgumentParser(prog="python -m recognition")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (fetch_models, analyse, evaluate, benchmark):
+        module.add_to(commands)
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except (FetchError, WeightsError, DatasetError, BenchError, OSError) as error:
+        say(f"error: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED

@@ -1,0 +1,49 @@
+"""`bench`: time the pipeline stage by stage and end to end."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recognition.bench import bench, prepare_frames
+from recognition.commands.terminal import (
+    Commands,
+    add_pipeline_options,
+    load_pipeline,
+    say,
+    show,
+    show_json,
+)
+from recognition.home import home
+from recognition.sample_faces import fetch
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser("bench", help=__doc__)
+    parser.add_argument(
+        "--image",
+        type=Path,
+        metavar="FILE",
+        help="a portrait; by default one out of a package, downloaded once",
+    )
+    parser.add_argument("--rounds", type=int, default=30, help="runs of each part (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_pipeline_options(parser, threads=1)
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    pipeline = load_pipeline(options)
+    image = options.image or fetch(home(), say=say)["astronaut.png"]
+    frames = prepare_frames(pipeline, image.read_bytes())
+    say(f"{options.rounds} rounds of each part")
+    figures = bench(
+        pipeline, frames, smallest_face=options.smallest_face, rounds=max(1, options.rounds)
+    )
+    if options.json:
+        show_json(figures)
+    else:
+        for name, value in figures.items():
+            show(f"{name:14} {value}")
+    return 0

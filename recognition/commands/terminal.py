@@ -1,0 +1,83 @@
+"""What the commands share: writing to the terminal, and the options of the pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from recognition.fetch import models_folder
+from recognition.home import home
+from recognition.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+else:
+    Commands = Any
+
+
+def say(message: str) -> None:
+    """A line of progress, or an error, on stderr."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+def show(line: str) -> None:
+    """A line of the result, on stdout."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def show_json(value: object) -> None:
+    """A JSON object on one line of stdout."""
+    show(json.dumps(value, allow_nan=False))
+
+
+def show_progress(done: int, total: int) -> None:
+    """Counts on stderr: in place on a terminal, else a line for every tenth."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{done}/{total} images" + ("\n" if done >= total else ""))
+        sys.stderr.flush()
+    elif done >= total or done * 10 // total != (done - 1) * 10 // total:
+        say(f"{done}/{total} images")
+
+
+def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None = None) -> None:
+    """--device, --threads and --smallest-face."""
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda or auto, which takes CUDA if there is any"
+    )
+    parser.add_argument(
+        "--threads", type=_positive, default=threads, metavar="N", help="of torch, on the CPU"
+    )
+    parser.add_argument(
+        "--smallest-face",
+        type=_face_side,
+        default=40,
+        metavar="PIXELS",
+        help="side of the smallest face to find (%(default)s)",
+    )
+
+
+def load_pipeline(options: argparse.Namespace) -> Pipeline:
+    """The pipeline with the installation's models, as the options want it.
+
+    Raises:
+        WeightsError: the models are not there; the message names the command that gets them.
+    """
+    return Pipeline.load(models_folder(home()), device=options.device, threads=options.threads)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return number
+
+
+def _face_side(text: str) -> int:
+    number = int(text)
+    if number < 12:
+        raise argparse.ArgumentTypeError("the detector's window has 12 pixels: at least 12")
+    return number

@@ -1,0 +1,1 @@
+"""Measures the pipeline on labelled images: metrics, data set readers, commands and reports."""

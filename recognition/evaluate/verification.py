@@ -1,0 +1,145 @@
+"""Verification (1:1): how well two images of a person are told from two of different people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from recognition.evaluate.datasets import Pair, portrait_path
+from recognition.evaluate.embeddings import Progress, embed_files
+from recognition.evaluate.metrics import (
+    Bools,
+    CrossValidation,
+    DetCurve,
+    Floats,
+    accept_rate,
+    bootstrap_interval,
+    cross_validate,
+    det_curve,
+    equal_error_rate,
+    threshold_at_fmr,
+)
+from recognition.pipeline import Pipeline
+
+FMRS = ("1e-2", "1e-3", "1e-4")
+
+# A pair with a face that was not found is rejected, as at a door.
+REJECTED = -1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredPairs:
+    """scores (N,) cosines, REJECTED where a face was missed; and what was missed.
+
+    failed: (N,) whether either image's face was not found.
+    """
+
+    pairs: Sequence[Pair]
+    scores: Floats
+    failed: Bools
+    images: int
+    missed: tuple[str, ...]
+
+    @property
+    def same(self) -> Bools:
+        """(N,) whether each pair is genuine."""
+        return np.array([pair.same for pair in self.pairs])
+
+
+def score_pairs(
+    pipeline: Pipeline,
+    folder: Path,
+    pairs: Sequence[Pair],
+    *,
+    smallest_face: int,
+    progress: Progress,
+) -> ScoredPairs:
+    """Embed every image that the pairs name, once, and compare.
+
+    Raises:
+        DatasetError: an image is not there.
+    """
+    portraits = sorted(
+        {portrait for pair in pairs for portrait in (pair.first, pair.second)},
+        key=lambda portrait: (portrait.person, portrait.number),
+    )
+    paths = {portrait: portrait_path(folder, portrait) for portrait in portraits}
+    embedded = embed_files(
+        pipeline, list(paths.values()), smallest_face=smallest_face, progress=progress
+    )
+    scores = np.full(len(pairs), REJECTED)
+    failed = np.zeros(len(pairs), dtype=np.bool_)
+    for number, pair in enumerate(pairs):
+        first = embedded.embeddings.get(paths[pair.first])
+        second = embedded.embeddings.get(paths[pair.second])
+        if first is None or second is None:
+            failed[number] = True
+        else:
+            scores[number] = float(first @ second)
+    missed = tuple(str(path.relative_to(folder)) for path in embedded.missed)
+    return ScoredPairs(pairs, scores, failed, len(paths), missed)
+
+
+def summarise(scored: ScoredPairs) -> dict[str, object]:
+    """The evaluation's figures, ready for JSON.
+
+    accuracy is the mean over the folds, accuracy_std their standard deviation; threshold is the
+    mean of the folds' thresholds; tar, thresholds and observed_fmr are keyed by the FMR asked
+    for. A threshold for an FMR below one in the number of impostor pairs accepts none of them.
+    Intervals are 95 % bootstraps over people.
+    """
+    same = scored.same
+    genuine, impostor = scored.scores[same], scored.scores[~same]
+    fold = np.array([pair.fold for pair in scored.pairs])
+    validation = cross_validate(scored.scores, same, fold)
+    thresholds = {fmr: threshold_at_fmr(impostor, float(fmr)) for fmr in FMRS}
+    curve = det_curve(genuine, impostor)
+    return {
+        "accuracy": float(np.mean(validation.accuracies)),
+        "accuracy_std": float(np.std(validation.accuracies)),
+        "accuracy_folds": list(validation.accuracies),
+        "threshold": float(np.mean(validation.thresholds)),
+        "tar": {fmr: accept_rate(genuine, value) for fmr, value in thresholds.items()},
+        "thresholds": thresholds,
+        "observed_fmr": {fmr: accept_rate(impostor, value) for fmr, value in thresholds.items()},
+        "eer": equal_error_rate(curve),
+        "fta": float(scored.failed.mean()),
+        "missed": len(scored.missed),
+        "missed_images": list(scored.missed),
+        "images": scored.images,
+        "pairs": len(scored.pairs),
+        "genuine": {"pairs": len(genuine), "mean": float(genuine.mean())},
+        "impostor": {
+            "pairs": len(impostor),
+            "mean": float(impostor.mean()),
+            "sd": float(impostor.std()),
+        },
+        "interval95": _intervals(scored, validation),
+    }
+
+
+def _intervals(scored: ScoredPairs, validation: CrossValidation) -> dict[str, object]:
+    same = scored.same
+    people = [(pair.first.person, pair.second.person) for pair in scored.pairs]
+
+    def drawn_accuracy(weights: Floats) -> float:
+        return float(np.average(validation.right, weights=weights))
+
+    def drawn_tar(weights: Floats, *, fmr: float) -> float:
+        if not weights[same].any() or not weights[~same].any():
+            return float("nan")
+        threshold = threshold_at_fmr(scored.scores[~same], fmr, weights[~same])
+        return accept_rate(scored.scores[same], threshold, weights[same])
+
+    tar = {fmr: bootstrap_interval(partial(drawn_tar, fmr=float(fmr)), people) for fmr in FMRS}
+    return {"accuracy": bootstrap_interval(drawn_accuracy, people), "tar": tar}
+
+
+def curve_of(scored: ScoredPairs) -> DetCurve:
+    """The DET curve of the scored pairs."""
+    same = scored.same
+    return det_curve(scored.scores[same], scored.scores[~same])
