@@ -6,7 +6,8 @@ up, whatever the load. All of it lies in Redis/Valkey, sealed, and may vanish at
 Keys: `slot:KIOSK` the sealed frame; `slots:waiting` kiosks with a frame, by arrival;
 `slots:resting` kiosks that said that nobody is in front of them; `slots:wake` there while a
 wake-up message is under way; `slots:busy:KIOSK` which worker has the kiosk; `slots:count:KIOSK`
-counters. `tracks:KIOSK` sealed state of its presentations; `tracks:open` kiosks that have some.
+counters; `slots:worker` there while a worker lives. `tracks:KIOSK` sealed state of its
+presentations; `tracks:open` kiosks that have some.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ FRAME_LIFETIME_MS = 2_000
 WAKE_LIFETIME_MS = 1_000
 BUSY_LIFETIME_MS = 5_000
 TRACKS_LIFETIME_MS = 15_000
+WORKER_LIFETIME_MS = 5_000
+"""Beat wakes a worker every second: after five of silence there is none."""
 COUNTER_LIFETIME_S = 7 * 24 * 3600
 
 WAITING, RESTING, WAKE, OPEN = "slots:waiting", "slots:resting", "slots:wake", "tracks:open"
+WORKER = "slots:worker"
 _HEAD = struct.Struct(">IQQ")  # sequence number, capture time, receipt time
 
 
@@ -122,8 +126,9 @@ class FrameOutlet:
         return cls(redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5))
 
     def begin(self) -> None:
-        """From here on a new frame sends a new wake-up message."""
+        """From here on a new frame sends a new wake-up message; also shows that a worker lives."""
         self._redis.delete(WAKE)
+        self._redis.set(WORKER, 1, px=WORKER_LIFETIME_MS)
 
     def take(self, limit: int, worker: str) -> list[Frame]:
         """Take up to `limit` waiting frames, one for each kiosk, and hold those kiosks.

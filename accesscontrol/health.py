@@ -9,6 +9,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accesscontrol.frames import WORKER
+
 
 @never_cache
 @require_safe
@@ -20,8 +22,9 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 if database and broker answer, else 503 with which of them does not."""
-    parts = {"database": _database_answers(), "redis": _redis_answers()}
+    """200 if faces can be recognised, else 503 with which part does not answer."""
+    redis_answers, worker_lives = _redis_and_worker()
+    parts = {"database": _database_answers(), "redis": redis_answers, "worker": worker_lives}
     return JsonResponse(parts, status=200 if all(parts.values()) else 503)
 
 
@@ -34,9 +37,9 @@ def _database_answers() -> bool:
     return True
 
 
-def _redis_answers() -> bool:
+def _redis_and_worker() -> tuple[bool, bool]:
     try:
         with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as client:
-            return bool(client.ping())
+            return True, bool(client.exists(WORKER))
     except redis.RedisError:
-        return False
+        return False, False
