@@ -95,7 +95,7 @@ def prepare(home: Path, address: Address, *, password_is_new: bool) -> Part:
         stop_signal=signal.SIGINT,  # "fast": ends the sessions, writes a checkpoint
         stop_seconds=60,
         death_signal=signal.SIGINT,
-        start_attempts=20,
+        start_attempts=10,
         answers=lambda: answers(address.database_url),
         patience_seconds=600,  # recovery after a power cut can take minutes on a slow disk
     )

@@ -24,10 +24,10 @@ def clear_stale_lock(data: Path) -> None:
     except (FileNotFoundError, ValueError):
         return
     program = _program(pid)
-    if program == "postgres":
+    if program == "postgres" and _may_use(pid, data):
         _wait_for_end(pid, data)
-    elif program is not None and not _servers_of(data.stat().st_uid):
-        # The number belongs to something else, and no PostgreSQL of this owner runs at all.
+    elif program is not None and not _servers_on(data):
+        # The number belongs to something else by now, and no PostgreSQL uses these data.
         lock.unlink(missing_ok=True)
 
 
@@ -39,9 +39,22 @@ def _program(pid: int) -> str | None:
         return None
 
 
-def _servers_of(uid: int) -> list[int]:
+def _servers_on(data: Path) -> list[int]:
+    """The PostgreSQL processes that use `data`, or that may do so as far as one can see."""
+    owner = data.stat().st_uid
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if _owner(pid) == uid and _program(pid) == "postgres"]
+    servers = [pid for pid in pids if _program(pid) == "postgres" and _owner(pid) == owner]
+    return [pid for pid in servers if _may_use(pid, data)]
+
+
+def _may_use(pid: int, data: Path) -> bool:
+    """PostgreSQL works in its data folder. False only if it is seen to work in another."""
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(data)
+    except PermissionError:  # in a container root may not look
+        return True
+    except OSError:
+        return False
 
 
 def _owner(pid: int) -> int | None:

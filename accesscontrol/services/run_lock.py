@@ -68,5 +68,10 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    try:
+        # A killed process whose parent has not noticed yet still has its number, in state Z.
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True  # no /proc here
+    return state not in {"Z", "X"}

@@ -62,7 +62,7 @@ def prepare(home: Path, address: Address) -> Part:
         inherit=False,
         stdin=settings,
         account=account,
-        start_attempts=20,
+        start_attempts=10,
         answers=lambda: answers(address.redis_url),
     )
 
