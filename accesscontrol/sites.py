@@ -1,11 +1,12 @@
-"""Sites and their employees: the verbs that HR's forms and the commands call."""
+"""Sites, their employees and kiosks: the verbs that HR's forms and the commands call."""
 
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.text import slugify
 
 from accesscontrol import audit, model_versions, thresholds
-from accesscontrol.models import Employee, Site, User
+from accesscontrol.models import Employee, Kiosk, Site, User
 
 
 @transaction.atomic
@@ -45,3 +46,57 @@ def save_employee(employee: Employee, by: User | None) -> Employee:
         {"site": employee.site_id, "number": employee.number, "is_active": employee.is_active},
     )
     return employee
+
+
+@transaction.atomic
+def save_kiosk(kiosk: Kiosk, by: User | None) -> Kiosk:
+    """Add a kiosk or change its name, direction or smallest face; `kiosks` pairs and revokes."""
+    kiosk.full_clean()
+    added = not Kiosk.objects.filter(pk=kiosk.pk).exists()
+    kiosk.save()
+    audit.record(
+        audit.actor_of(by),
+        "add_kiosk" if added else "change_kiosk",
+        f"kiosk:{kiosk.pk}",
+        {
+            "site": kiosk.site_id,
+            "name": kiosk.name,
+            "direction": kiosk.direction,
+            "smallest_face": kiosk.smallest_face,
+        },
+    )
+    return kiosk
+
+
+class UnknownSiteError(LookupError):
+    """No site, or more than one, goes by this name; the message lists those there are."""
+
+
+def find_site(name_or_slug: str) -> Site:
+    """The site of this name or short name, in whatever case. Raises UnknownSiteError."""
+    wanted = name_or_slug.strip()
+    every = list(Site.objects.all())
+    exact = [site for site in every if site.name == wanted]
+    # Not by the database, whose idea of case ends at ASCII under the C locale.
+    folded = wanted.casefold()
+    alike = [site for site in every if folded in {site.name.casefold(), site.slug.casefold()}]
+    found = exact or alike
+    if len(found) == 1:
+        return found[0]
+    known = [f"{site.name} ({site.slug})" for site in found or every]
+    if not known:
+        raise UnknownSiteError(
+            "There is no site yet. Add one with: manage.py add_site --name NAME --time-zone ZONE"
+        )
+    problem = "Several sites are" if found else "No site is"
+    raise UnknownSiteError(
+        f"{problem} called “{wanted}”. Sites: {'; '.join(known)}. "
+        "Add one with: manage.py add_site --name NAME --time-zone ZONE"
+    )
+
+
+def new_site(name: str, by: User | None, *, slug: str = "", time_zone: str = "UTC") -> Site:
+    """Add a site; without a short name one is made from its name. Raises ValidationError."""
+    return save_site(
+        Site(name=name.strip(), slug=slug or slugify(name) or "site", time_zone=time_zone), by
+    )

@@ -2,7 +2,8 @@
 
 `EmployeeFactory(consented=True)`, `EmployeeFactory(withdrawn=True)`, `KioskFactory(paired=True)`,
 `KioskFactory(revoked=True)`, `PhotoFactory(accepted=True)`, `PhotoFactory(refused=True)`,
-`DecisionFactory(accepted=True)`, `PunchFactory(employee=..., at=...)`.
+`DecisionFactory(accepted=True)`, `PunchFactory(employee=..., at=...)`. `SiteFactory.create(...)`
+is the same as `SiteFactory(...)`, and typed.
 """
 
 # mypy: allow-untyped-calls
