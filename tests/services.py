@@ -55,17 +55,20 @@ class Up:
         *options: str,
         project: Path = PROJECT,
         environment: dict[str, str] | None = None,
+        user: int | None = None,
+        python: str = sys.executable,
     ) -> None:  # fmt: skip
         kept = {k: v for k, v in os.environ.items() if k not in EXTERNAL}
         self.home = home
         self.output = ""
         self._process = subprocess.Popen(
-            [sys.executable, "manage.py", "up", *options],
+            [python, "manage.py", "up", *options],
             cwd=project,
             env={**kept, "GATEHOUSE_HOME": str(home), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            user=user,
             preexec_fn=functools.partial(die_with_parent, signal.SIGTERM),
         )
 

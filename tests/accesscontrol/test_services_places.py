@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import socket
 import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,10 +19,11 @@ import psycopg
 import pytest
 import redis
 
-from tests.services import Up, running_up, service_urls
+from tests.services import PROJECT, Up, running_up, service_urls
+
+SITE_PACKAGES = sysconfig.get_path("purelib")
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes accounts")
-not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
 
 def both_answer(home: Path) -> bool:
@@ -57,6 +63,73 @@ def test_root_may_keep_data_and_programs_where_nobody_else_may_enter(tmp_path: P
         assert up.part("valkey-server").exe().startswith("/var/lib/gatehouse/programs/")
 
     assert [(path, stat.S_IMODE(path.stat().st_mode)) for path, _ in before] == before
+
+
+@as_root
+def test_a_normal_user_needs_no_account_and_no_right() -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    with tempfile.TemporaryDirectory(prefix="gatehouse test ") as folder:
+        os.chown(folder, nobody, -1)
+        home = Path(folder) / "var"
+        python, environment = python_for(nobody, Path(folder))
+        up = Up(
+            home,
+            "--services-only",
+            user=nobody,
+            python=python,
+            project=project_for(nobody, Path(folder)),
+            environment=environment,
+        )
+        try:
+            up.wait_until_up()
+            assert both_answer(home)
+            assert {process.username() for process in up.descendants()} == {"nobody"}
+        finally:
+            up.stop()
+        assert up.output.endswith("Gatehouse has stopped.\n")
+
+
+def python_for(uid: int, folder: Path) -> tuple[str, dict[str, str]]:
+    """A Python like ours that the user `uid` may run, and its environment.
+
+    It is ours, or a copy of ours where ours is closed to others.
+    """
+    environment = {"PYTHONPATH": SITE_PACKAGES}
+    if imports_packages(sys.executable, uid, environment):
+        return sys.executable, environment
+    library = Path(sysconfig.get_path("stdlib"))
+    copied = folder / "python"
+    ignored = shutil.ignore_patterns("test", "site-packages", "__pycache__", "config-*", "idlelib")
+    shutil.copytree(library, copied / "lib" / library.name, ignore=ignored)
+    for shared in library.parent.glob("libpython3*.so*"):
+        shutil.copy(shared, copied / "lib")
+    (copied / "bin").mkdir()
+    python = copied / "bin" / library.name
+    shutil.copy(Path(sys.executable).resolve(), python)
+    environment["LD_LIBRARY_PATH"] = str(copied / "lib")
+    if not imports_packages(str(python), uid, environment):
+        pytest.skip(f"the packages in {SITE_PACKAGES} are closed to other users")
+    return str(python), environment
+
+
+def imports_packages(python: str, uid: int, environment: dict[str, str]) -> bool:
+    command = [python, "-c", "import django, psycopg, redis, supervisor"]
+    try:
+        subprocess.run(command, user=uid, env=environment, cwd="/", check=True)
+    except (PermissionError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def project_for(uid: int, folder: Path) -> Path:
+    """A copy of the project's own code that the user `uid` can read, wherever the checkout is."""
+    project = folder / "project"
+    for package in ("accesscontrol", "kiosk", "templates"):
+        shutil.copytree(PROJECT / package, project / package)
+    shutil.copy(PROJECT / "manage.py", project)
+    for path in [project, *project.rglob("*")]:
+        os.chown(path, uid, -1)
+    return project
 
 
 def copy_wheels(target: Path) -> None:
@@ -111,11 +184,8 @@ def test_data_of_another_user_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "postgres").stat().st_uid == 65_534
 
 
-@not_as_root
-def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-
-    up = Up(tmp_path / "var", "--services-only")
+def test_a_home_that_cannot_be_made_is_named() -> None:
+    up = Up(Path("/proc/gatehouse/var"), "--services-only")
 
     assert up.wait() != 0
     assert "GATEHOUSE_HOME" in up.output

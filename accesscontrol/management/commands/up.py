@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accesscontrol import keyring
 from accesscontrol.environment import PROJECT
+from accesscontrol.services import folders
 from accesscontrol.services.errors import ServicesError
 from accesscontrol.services.startup import Plan, bring_up
 
@@ -44,6 +45,7 @@ class Command(BaseCommand):
             beat=not options["no_beat"],
         )
         try:
+            folders.ensure(settings.HOME)
             keyring.ensure(settings.KEYRING_PATH)
             bring_up(plan, self._say)
         except (ServicesError, keyring.KeyringError) as error:
