@@ -166,7 +166,11 @@ def record_decision(
     The kiosk and, if accepted, the employee are checked again under lock: whoever was
     deactivated, or withdrew consent, since the search is NOT_ALLOWED. Raises KioskShutOutError.
     """
-    kiosk = Kiosk.objects.select_for_update(of=("self",)).select_related("site").get(pk=kiosk_id)
+    kiosk = (
+        Kiosk.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("site")
+        .get(pk=kiosk_id)
+    )
     if not kiosk.may_stream:
         raise KioskShutOutError(str(kiosk_id))
     known = Decision.objects.filter(kiosk=kiosk, presentation=evidence.presentation).first()
@@ -197,7 +201,7 @@ def _lock_admissible(employee_id: int, kiosk: Kiosk, policy: Policy | None) -> E
     if policy is None or not kiosk.site.is_active:
         return None
     employee = (
-        Employee.objects.select_for_update()
+        Employee.objects.select_for_update(no_key=True)
         .filter(pk=employee_id, site=kiosk.site_id, is_active=True)
         .first()
     )

@@ -31,6 +31,8 @@ from accesscontrol.models import (
 
 logger = logging.getLogger(__name__)
 
+# Employees are locked with no_key=True: a full lock would also stop whoever only refers to the row,
+# and a deferred foreign key is checked at the commit, when its transaction holds the audit log.
 MAX_PHOTOS = 10
 MAX_ATTEMPTS = 3
 
@@ -52,7 +54,7 @@ class Enrolled:
 @transaction.atomic
 def give_consent(employee: Employee, *, text_version: str, by: User | None) -> Consent:
     """Record an employee's consent; the live one is returned if there is one already."""
-    Employee.objects.select_for_update().get(pk=employee.pk)
+    Employee.objects.select_for_update(no_key=True).get(pk=employee.pk)
     live = Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).first()
     if live:
         return live
@@ -79,7 +81,7 @@ def withdraw_consent(employee: Employee, *, by: User | None) -> int:
 
     From the commit on the person is in no gallery. Waiting photos go too.
     """
-    Employee.objects.select_for_update().get(pk=employee.pk)
+    Employee.objects.select_for_update(no_key=True).get(pk=employee.pk)
     consent = Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).first()
     if consent is None:
         raise EnrolmentError(f"{employee} has no live consent to withdraw.")
@@ -118,7 +120,7 @@ def upload_photo(
 def _store_photo(
     employee: Employee, file_name: str, data: bytes, by: User | None
 ) -> EnrolmentPhoto:
-    Employee.objects.select_for_update().get(pk=employee.pk)
+    Employee.objects.select_for_update(no_key=True).get(pk=employee.pk)
     consent = Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).first()
     if consent is None:
         raise EnrolmentError(f"{employee} has not consented. Record the consent first.")
