@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.utils.text import slugify
 
@@ -95,8 +97,9 @@ def find_site(name_or_slug: str) -> Site:
     )
 
 
-def new_site(name: str, by: User | None, *, slug: str = "", time_zone: str = "UTC") -> Site:
-    """Add a site; without a short name one is made from its name. Raises ValidationError."""
-    return save_site(
-        Site(name=name.strip(), slug=slug or slugify(name) or "site", time_zone=time_zone), by
-    )
+def new_site(name: str, by: User | None, *, slug: str = "", **fields: Any) -> Site:
+    """Add a site; without a short name one is made from its name. Raises ValidationError.
+
+    `fields` are further ones of the model, such as `time_zone`.
+    """
+    return save_site(Site(name=name.strip(), slug=slug or slugify(name) or "site", **fields), by)

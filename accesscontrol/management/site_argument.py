@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, OutputWrapper
@@ -35,9 +36,9 @@ def site_named_or_first(text: str, stderr: OutputWrapper) -> Site:
     return site
 
 
-def add_site(name: str, *, slug: str = "", time_zone: str = "UTC") -> Site:
+def add_site(name: str, *, slug: str = "", **fields: Any) -> Site:
     """Add a site; raises CommandError that says what is wrong with it."""
     try:
-        return sites.new_site(name, None, slug=slug, time_zone=time_zone)
+        return sites.new_site(name, None, slug=slug, **fields)
     except ValidationError as error:
         raise CommandError(" ".join(error.messages)) from None

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from accesscontrol.management.site_argument import add_site
+from accesscontrol.models import Site
 
 
 class Command(BaseCommand):
@@ -18,7 +19,23 @@ class Command(BaseCommand):
         parser.add_argument("--slug", default="", help="short name; made from the name if left out")
         parser.add_argument("--time-zone", default="UTC", help="like Europe/Berlin")
 
+        parser.add_argument(
+            "--cool-down", type=int, default=300, help="seconds without a second punch"
+        )
+        parser.add_argument(
+            "--if-missing", action="store_true", help="leave a site of this name as it is"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
-        site = add_site(options["name"], slug=options["slug"], time_zone=options["time_zone"])
+        known = Site.objects.filter(name=options["name"]).first()
+        if known and options["if_missing"]:
+            self.stdout.write(known.slug)
+            return
+        site = add_site(
+            options["name"],
+            slug=options["slug"],
+            time_zone=options["time_zone"],
+            cool_down_s=options["cool_down"],
+        )
         self.stdout.write(site.slug)
         self.stderr.write(f"Added the site “{site.name}”, time zone {site.time_zone}.")

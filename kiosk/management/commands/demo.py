@@ -13,8 +13,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accesscontrol.environment import PROJECT
-from kiosk.demo import Demo, DemoError, running, verdict
+from kiosk.demo import SITE, Demo, verdict
+from kiosk.installation import Installation, StepError, running
 
 
 class Command(BaseCommand):
@@ -34,17 +34,18 @@ class Command(BaseCommand):
     ) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         began = setup_began or time.time()
-        demo = Demo(PROJECT, settings.HOME, say=self._say)
+        installation = Installation(settings.HOME)
+        demo = Demo(installation, say=self._say)
         try:
             portraits = demo.portraits()
-            with running(demo, port) as process:
+            with running(installation, port) as process:
                 setup_s = round(time.time() - began, 1)
                 demo.enrol(portraits)
                 decisions = demo.walk_past(portraits)
                 rows = demo.attendance()
                 if not once:
-                    self._stay(demo, process, len(rows))
-        except DemoError as error:
+                    self._stay(installation, process, len(rows))
+        except StepError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             self._say("Stopped.")
@@ -57,24 +58,26 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({**result, "setup_s": setup_s}))
             sys.exit(0 if good else 1)
 
-    def _stay(self, demo: Demo, process: subprocess.Popen[bytes], rows: int) -> None:
-        password = demo.run("manage.py", "reset_login", "--username", "admin").strip()
-        code = demo.run("manage.py", "pair_kiosk", "--site", "Demo", "--name", "My browser").strip()
+    def _stay(
+        self, installation: Installation, process: subprocess.Popen[bytes], rows: int
+    ) -> None:
+        password = installation.manage("reset_login", "--username", "admin").strip()
+        code = installation.pairing_code(SITE, "My browser")
         self._say(
             f"""
 {rows} punch{"" if rows == 1 else "es"} of this run in the exported attendance.
 
-  Admin     {demo.url}admin/   login: admin   password: {password}
+  Admin     {installation.url}admin/   login: admin   password: {password}
             (valid until the next start of the demo)
-  Kiosk     {demo.url}kiosk/?code={code}
+  Kiosk     {installation.url}kiosk/?code={code}
             opens your camera; the code works once, for 15 minutes
   Enrol     yourself: Admin, Employees, Add employee; record the consent, upload a photo
 
-Ctrl-C stops everything; the data stays in {demo.home}.
+Ctrl-C stops everything; the data stays in {installation.home}.
 """
         )
         process.wait()
-        raise DemoError("Gatehouse ended; its own messages stand above.")
+        raise StepError("Gatehouse ended; its own messages stand above.")
 
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)  # noqa: T201  a command's own output
