@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.factories import KioskFactory
 from tests.kiosk.device import Device, new_key
+from tests.kiosk.server import StandInWorker, WebServer, faces
 
 
 def make_device(**kiosk: Any) -> Device:
@@ -30,3 +31,19 @@ def new_device(transactional_db: None, valkey: redis.Redis) -> Callable[..., Dev
 @pytest.fixture
 def device(new_device: Callable[..., Device]) -> Device:
     return new_device()
+
+
+@pytest.fixture(scope="session")
+def web(django_db_setup: None) -> Iterator[WebServer]:
+    """One web process for all tests that do not harm it."""
+    server = WebServer()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def worker(valkey: redis.Redis) -> Iterator[StandInWorker]:
+    """Finds nobody in any frame, until the test sets another `answer`."""
+    stand_in = StandInWorker(lambda frame: [faces(frame, size=(64, 48))])
+    yield stand_in
+    stand_in.stop()
