@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,13 @@ from django.db import DatabaseError
 from accesscontrol import enrolment
 from accesscontrol.frames import FrameOutlet
 from accesscontrol.model_versions import ModelFacts
+from recognition.evaluate.calibration import calibration_path
 from recognition.photos import process_photo
 from recognition.pipeline import Pipeline
 from recognition.worker import Recogniser
 
 logger = logging.getLogger(__name__)
 
-CALIBRATION = Path(__file__).parent / "calibration"
 PHOTOS_A_WAKE_UP = 50
 
 
@@ -79,11 +78,14 @@ def model_facts(pipeline: Pipeline) -> ModelFacts:
 
 def _calibration(name: str, sha256: str) -> dict[str, Any]:
     """The measured thresholds of exactly these weights; empty for others: none is then accepted."""
-    path = CALIBRATION / f"{name}.json"
+    path = calibration_path(name)
     if not path.exists():
         return {}
-    calibration: dict[str, Any] = json.loads(path.read_text())
-    return calibration if calibration.get("sha256") == sha256 else {}
+    measured: dict[str, Any] = json.loads(path.read_text())
+    if measured["model"]["sha256"] != sha256:
+        return {}
+    thresholds = {row["fmr"]: row["threshold"] for row in measured["thresholds"]}
+    return {**measured, "thresholds": thresholds}
 
 
 @worker_process_init.connect
