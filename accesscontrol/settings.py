@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -36,9 +37,9 @@ DATABASE_URL = ENVIRONMENT.database_url or _embedded.get("database_url")
 REDIS_URL = ENVIRONMENT.redis_url or _embedded.get("redis_url") or "redis://127.0.0.1:1/0"
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # its default one would replace our admin site
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "accesscontrol.apps.GatehouseAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -204,6 +205,10 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # A line for each wake-up, one a second at the least, would bury the others.
+    "loggers": {
+        name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")
+    },
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.gatehouse_log_level},
 }
 
@@ -222,6 +227,30 @@ UNFOLD = {
     "SITE_HEADER": "Gatehouse",
     "SITE_SUBHEADER": _("Access and attendance"),
     "SITE_SYMBOL": "badge",
+    "SITE_URL": None,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "8px",
+    "STYLES": [lambda request: static("accesscontrol/admin.css")],
+    "DASHBOARD_CALLBACK": "accesscontrol.admin.dashboard.add_dashboard",
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": "accesscontrol.admin.navigation.navigation",
+    },
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.6)",
+            "100": "oklch(93.2% .032 255.6)",
+            "200": "oklch(88.2% .059 254.1)",
+            "300": "oklch(80.9% .105 251.8)",
+            "400": "oklch(70.7% .165 254.6)",
+            "500": "oklch(62.3% .19 259.8)",
+            "600": "oklch(52% .2 261)",
+            "700": "oklch(45% .2 263)",
+            "800": "oklch(40% .17 265)",
+            "900": "oklch(37.9% .146 265.5)",
+            "950": "oklch(28.2% .091 267.9)",
+        },
+    },
 }

@@ -95,7 +95,7 @@ def measure_clips(
         for person, clip in enrolled.items():
             stills = _stills(clip, installation.home / "stills" / site / person)
             results = installation.enrol(site, person, person, *stills)
-            if any(r["status"] != "ACCEPTED" for r in results):
+            if any(r["status"] != "accepted" for r in results):
                 raise StepError(f"{clip} gave no usable photos: {results}")
         for person, clip in shown:
             decisions = installation.play(site, "Door", clip)

@@ -51,7 +51,7 @@ class Demo:
         for number, (name, files) in PEOPLE.items():
             photos = [portraits / file for file in files]
             results = self.installation.enrol(SITE, number, name, *photos)
-            refused = [result for result in results if result["status"] != "ACCEPTED"]
+            refused = [result for result in results if result["status"] != "accepted"]
             if refused or not results:
                 raise StepError(f"{name} was not enrolled: {refused}")
             self.say(f"Enrolled {name} from {len(photos)} photo{'s' if len(photos) > 1 else ''}")

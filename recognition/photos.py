@@ -96,11 +96,11 @@ def _is_somebody_else(
     templates = Template.objects.filter(
         employee_id=photo.employee_id, model_version=version, rotation_id=keys.current
     )
-    others = [template.embedding.to_numpy() for template in templates]
+    others = [np.asarray(template.embedding, np.float32) for template in templates]
     if lowest is None or not others:
         return False
     probe = crypto.rotate(embedding, keys.key(keys.current))
-    return max(float(other.astype(np.float32) @ probe) for other in others) < lowest
+    return max(float(other @ probe) for other in others) < lowest
 
 
 def _reencoded(pixels: Pixels) -> bytes:
