@@ -133,7 +133,14 @@ def _is_score(score: float) -> bool:
 
 
 def _is_sound(policy: Policy, evidence: Evidence) -> bool:
-    numbers = (policy.threshold, policy.margin, evidence.face_width, evidence.quality)
+    numbers = (
+        policy.threshold,
+        policy.margin,
+        policy.smallest_face,
+        policy.lowest_quality,
+        evidence.face_width,
+        evidence.quality,
+    )
     return (
         all(math.isfinite(number) for number in numbers)
         and 0 < policy.threshold < 1
