@@ -243,18 +243,33 @@ def _write(
         threshold_row_id=policy.threshold_id if policy else None,
         model_version_id=policy.model_version_id if policy else None,
         frames=evidence.frames,
-        evidence={
-            **evidence.trace,
-            "face_width": round(evidence.face_width, 1),
-            "quality": round(evidence.quality, 4),
-            "policy": asdict(policy) if policy else None,
-            "clock_skew_s": round((evidence.received_at - evidence.captured_at).total_seconds(), 3),
-        },
+        evidence=_json(evidence, policy),
         first_captured_at=evidence.first_captured_at,
         captured_at=evidence.captured_at,
         received_at=evidence.received_at,
         decided_at=timezone.now(),
     )
+
+
+def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:
+    """The evidence for the record. JSON has no NaN: what is no number is null."""
+    skew = evidence.received_at - evidence.captured_at
+    return _without_nan(
+        {
+            **evidence.trace,
+            "face_width": round(evidence.face_width, 1),
+            "quality": round(evidence.quality, 4),
+            "policy": _without_nan(asdict(policy)) if policy else None,
+            "clock_skew_s": round(skew.total_seconds(), 3),
+        }
+    )
+
+
+def _without_nan(values: dict[str, object]) -> dict[str, object]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
 
 
 def _as_recorded(decision: Decision) -> Recorded:
