@@ -87,7 +87,8 @@ def measure_clips(
     as the one enrolled from.
     """
     trials = _trials(clips, every_clip=every_clip)
-    result: dict[str, Any] = {"machine": machine(), "genuine": 0, "accepted": 0, "strangers": 0}
+    counts = dict.fromkeys(("genuine", "accepted", "strangers", "refused"), 0)
+    result: dict[str, Any] = {"machine": machine(), **counts}
     wrong: list[dict[str, Any]] = []
     for number, (enrolled, shown) in enumerate(trials):
         site = f"Trial {number}"
@@ -99,13 +100,15 @@ def measure_clips(
                 raise StepError(f"{clip} gave no usable photos: {results}")
         for person, clip in shown:
             decisions = installation.play(site, "Door", clip)
-            names = {d["employee"] for d in decisions if d["outcome"] == "ACCEPTED"}
+            names = {d["employee"] or d["outcome"] for d in decisions}
+            accepted = {d["employee"] for d in decisions if d["outcome"] == "ACCEPTED"}
             expected = {person} if person in enrolled else set()
             result["genuine" if expected else "strangers"] += 1
-            result["accepted"] += bool(expected) and names == expected
-            if names != expected:
-                wrong.append({"clip": clip.stem, "person": person, "accepted_as": sorted(names)})
-            say(f"{site}: {person}/{clip.stem}: {', '.join(names) or 'refused'}")
+            result["accepted"] += bool(expected) and accepted == expected
+            result["refused"] += bool(decisions) and not accepted
+            if accepted != expected or not decisions:
+                wrong.append({"clip": clip.stem, "person": person, "decided": sorted(names)})
+            say(f"{site}: {person}/{clip.stem}: {', '.join(sorted(names)) or 'nothing'}")
     return {**result, "wrong": wrong}
 
 
