@@ -23,6 +23,14 @@ def in_force(site_id: int, model_version_id: int) -> Threshold | None:
     return Threshold.objects.filter(site_id=site_id, model_version_id=model_version_id).first()
 
 
+def check(value: float, margin: float) -> None:
+    """Raise ThresholdError unless the two can be a site's threshold and margin."""
+    if not (math.isfinite(value) and 0 < value < 1):
+        raise ThresholdError("A threshold lies between 0 and 1, for example 0.65.")
+    if not (math.isfinite(margin) and 0 <= margin < 1):
+        raise ThresholdError("A margin lies between 0 and 1, for example 0.05.")
+
+
 @transaction.atomic
 def set_threshold(
     site: Site,
@@ -34,10 +42,7 @@ def set_threshold(
     by: User | None,
 ) -> Threshold:
     """Put a threshold into force from now on; earlier rows stay as they are."""
-    if not (math.isfinite(value) and 0 < value < 1):
-        raise ThresholdError("A threshold lies between 0 and 1, for example 0.65.")
-    if not (math.isfinite(margin) and 0 <= margin < 1):
-        raise ThresholdError("A margin lies between 0 and 1, for example 0.05.")
+    check(value, margin)
     row = Threshold.objects.create(
         site=site,
         model_version=model_version,
@@ -85,3 +90,49 @@ def false_match_rate_at(model_version: ModelVersion, value: float) -> float | No
         if value >= float(threshold) - 1e-4
     ]
     return min(reached, default=None)
+
+
+def false_identification_rate(false_match_rate: float, people: int) -> float:
+    """How often a stranger is taken for one of `people`: 1 - (1 - FMR)^N (ISO/IEC 19795-1)."""
+    return -math.expm1(people * math.log1p(-false_match_rate))
+
+
+def meaning(model_version: ModelVersion, value: float, people: int) -> str:
+    """Say in one or two sentences what a threshold means with so many enrolled people."""
+    calibrated = model_version.calibration.get("thresholds", {})
+    if not calibrated:
+        return (
+            f"{model_version} comes without a calibration: nobody can say how often {value:g} "
+            "takes one person for another."
+        )
+    rate = false_match_rate_at(model_version, value)
+    if rate is None:
+        weakest = max(float(known) for known in calibrated)
+        return (
+            f"At {value:g} more than {_odds(weakest)} comparisons of two different people are "
+            "wrong: too low for a door."
+        )
+    exact = abs(value - float(calibrated[_key(calibrated, rate)])) < 0.005
+    sentence = (
+        f"At {value:g} {'about' if exact else 'fewer than'} {_odds(rate)} comparisons of two "
+        "different people is wrong"
+    )
+    if people < 1:
+        return f"{sentence}. Nobody is enrolled here yet."
+    stranger = _odds(false_identification_rate(rate, people))
+    crowd = "1 enrolled person" if people == 1 else f"{people:,} enrolled people"
+    return (
+        f"{sentence}; with {crowd} {'about' if exact else 'fewer than'} {stranger} strangers is "
+        "taken for somebody."
+    )
+
+
+def _key(calibrated: dict[str, float], rate: float) -> str:
+    return next(key for key in calibrated if float(key) == rate)
+
+
+def _odds(rate: float) -> str:
+    """0.0001 is "1 in 10,000", in two significant digits."""
+    count = 1 / rate
+    digits = max(0, math.floor(math.log10(count)) - 1)
+    return f"1 in {round(count, -digits):,.0f}"

@@ -1,0 +1,30 @@
+"""Face models: registered by the workers."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from accesscontrol.admin.base import ReadOnlyAdmin
+from accesscontrol.models import ModelVersion
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
+    list_display = ("__str__", "is_active", "dimension", "licence", "registered_at")
+    fields = (
+        ("name", "version"),
+        ("is_active", "registered_at"),
+        ("dimension", "licence"),
+        "sha256",
+        "measured",
+    )
+    readonly_fields = ("measured",)
+
+    @admin.display(description=_("calibration"))
+    def measured(self, row: ModelVersion) -> str:
+        text = json.dumps(row.calibration, indent=2, ensure_ascii=False)
+        return format_html('<pre class="gh-json">{}</pre>', text)

@@ -1,0 +1,61 @@
+"""The sidebar: what the user may see, grouped by who works with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from accesscontrol.admin.base import acting_user
+
+_GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
+    (
+        _("Attendance"),
+        (
+            (_("Attendance log"), "schedule", "accesscontrol.punch"),
+            (_("Decisions"), "fact_check", "accesscontrol.decision"),
+        ),
+    ),
+    (_("People"), ((_("Employees"), "group", "accesscontrol.employee"),)),
+    (
+        _("Installation"),
+        (
+            (_("Sites"), "location_city", "accesscontrol.site"),
+            (_("Kiosks"), "tablet_android", "accesscontrol.kiosk"),
+            (_("Thresholds"), "tune", "accesscontrol.threshold"),
+            (_("Face models"), "neurology", "accesscontrol.modelversion"),
+        ),
+    ),
+    (
+        _("Administration"),
+        (
+            (_("Logins"), "manage_accounts", "accesscontrol.user"),
+            (_("Groups"), "groups", "auth.group"),
+            (_("Audit log"), "history", "accesscontrol.auditentry"),
+        ),
+    ),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups and links for unfold, without what the user may not open."""
+    user = acting_user(request)
+    groups: list[dict[str, Any]] = [
+        {
+            "items": [
+                {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")}
+            ]
+        }
+    ]
+    for title, entries in _GROUPS:
+        items = []
+        for name, icon, noun in entries:
+            app, model = noun.split(".")
+            if user.has_perm(f"{app}.view_{model}"):
+                link = reverse_lazy(f"admin:{app}_{model}_changelist")
+                items.append({"title": name, "icon": icon, "link": link})
+        if items:
+            groups.append({"title": title, "separator": True, "items": items})
+    return groups

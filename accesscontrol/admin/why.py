@@ -1,0 +1,109 @@
+"""The one-sentence answer to "why?" of a decision, for site managers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from accesscontrol.models import Decision, Outcome, Punch
+
+
+def why(decision: Decision) -> str:
+    """Say what happened and, after a refusal, what can be done about it."""
+    return _SENTENCES[Outcome(decision.outcome)](decision)
+
+
+def _score(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _nearest(decision: Decision) -> str:
+    return decision.nearest.name if decision.nearest else "Nobody"
+
+
+def _lead(decision: Decision) -> float | None:
+    if decision.score is None or decision.second_score is None:
+        return None
+    return decision.score - decision.second_score
+
+
+def _accepted(decision: Decision) -> str:
+    lead = _lead(decision)
+    runner_up = ("" if lead is None else f", and the next-nearest person lies {lead:.2f} lower") + (
+        f" (at least {_score(decision.margin)} is asked)" if lead is not None else ""
+    )
+    name = decision.employee.name if decision.employee else "The person"
+    return (
+        f"{name} was recognised: the likeness {_score(decision.score)} reaches the site's "
+        f"threshold {_score(decision.threshold)}{runner_up}. {_punched(decision)}"
+    )
+
+
+def _punched(decision: Decision) -> str:
+    punch = Punch.objects.filter(decision=decision).first()
+    if punch is None:
+        return "No new punch was made: the last one is within the site's cool-down."
+    return f"Punched {punch.direction} at {punch.local_at:%H:%M:%S}."
+
+
+def _no_match(decision: Decision) -> str:
+    if decision.nearest is None:
+        return "Nobody enrolled at this site looks like this person."
+    return (
+        f"The nearest enrolled person, {_nearest(decision)}, has a likeness of "
+        f"{_score(decision.score)}; the site asks for {_score(decision.threshold)}. If it was "
+        f"{_nearest(decision)}, enrol another photo, taken in the light of this door."
+    )
+
+
+def _ambiguous(decision: Decision) -> str:
+    lead = _lead(decision)
+    apart = "too little" if lead is None else f"only {lead:.2f}"
+    return (
+        f"{_nearest(decision)} came nearest with {_score(decision.score)}, but another person "
+        f"lies {apart} below; the site asks for {_score(decision.margin)}. Enrol more photos of "
+        "both people, or let them use another way in."
+    )
+
+
+def _low_quality(decision: Decision) -> str:
+    return (
+        f"The picture was blurred, too dark or turned away ({decision.frames} usable frames). "
+        "Look straight into the camera for a moment; check the light at this door."
+    )
+
+
+def _not_allowed(decision: Decision) -> str:
+    return (
+        f"{_nearest(decision)} was recognised but may not enter here at that moment: the person "
+        "or the site is not active, or the consent was withdrawn."
+    )
+
+
+_SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
+    Outcome.ACCEPTED: _accepted,
+    Outcome.NO_MATCH: _no_match,
+    Outcome.AMBIGUOUS: _ambiguous,
+    Outcome.PAD_FAILED: lambda _: (
+        "What the camera saw looked like a picture or a screen, not like a living face. If it was "
+        "a person, let them try again without reflections or strong light from behind."
+    ),
+    Outcome.LOW_QUALITY: _low_quality,
+    Outcome.TOO_FAR: lambda _: (
+        "The face was too small in the picture. Come closer, or lower the kiosk's smallest face."
+    ),
+    Outcome.NOT_ALLOWED: _not_allowed,
+    Outcome.EMPTY_GALLERY: lambda _: (
+        "Nobody is enrolled at this site: enrol people with consent and photos first."
+    ),
+    Outcome.NOT_CALIBRATED: lambda _: (
+        "The site has no threshold for the model in use, so nobody is accepted. Set one on the "
+        "site's page."
+    ),
+    Outcome.EXPIRED: lambda _: (
+        "The pictures were too old when their turn came. If this happens often, the workers are "
+        "too slow or the kiosk's network is."
+    ),
+    Outcome.ERROR: lambda _: (
+        "Something went wrong while deciding, so nobody was let in. The worker's log says what."
+    ),
+}
