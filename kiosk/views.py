@@ -7,6 +7,9 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from kiosk import protocol
+from kiosk.texts import TEXTS
+
 
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
@@ -18,4 +21,6 @@ def start(request: HttpRequest) -> HttpResponse:
 @require_safe
 def kiosk(request: HttpRequest) -> HttpResponse:
     """The kiosk page: pairs, then streams the camera. All of it happens in its scripts."""
-    return render(request, "kiosk/kiosk.html")
+    return render(
+        request, "kiosk/kiosk.html", {"texts": TEXTS, "stream_path": protocol.STREAM_PATH}
+    )

@@ -1,0 +1,107 @@
+"""The kiosk page's texts, translatable: the page's scripts read them from its JSON block."""
+
+from __future__ import annotations
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Text = Promise | str
+
+NOTICES: dict[str, dict[str, Text]] = {
+    "starting": {"title": _("One moment …"), "text": ""},
+    "insecure": {
+        "title": _("This page needs HTTPS"),
+        "text": _(
+            "Browsers give the camera to secure pages only. Open this page with https:// "
+            "(or as localhost on the server itself)."
+        ),
+    },
+    "asking": {
+        "title": _("Allow the camera"),
+        "text": _("The browser asks whether this page may use the camera. Please allow it."),
+    },
+    "no-camera": {
+        "title": _("No camera"),
+        "text": _("Connect a camera to this device. The kiosk goes on by itself."),
+    },
+    "permission-denied": {
+        "title": _("The camera is blocked"),
+        "text": _(
+            "Allow the camera for this page: tap the camera or lock icon beside the address, "
+            "allow the camera, then press “Try again”."
+        ),
+        "action": _("Try again"),
+    },
+    "camera-in-use": {
+        "title": _("The camera is in use"),
+        "text": _("Another program uses it. Close that one. The kiosk goes on by itself."),
+        "action": _("Try again"),
+    },
+    "offline": {
+        "title": _("No connection to the server"),
+        "text": _("Reconnecting … Until then please use your PIN or badge."),
+    },
+    "busy": {
+        "title": _("One moment, please"),
+        "text": _("The server is busy. The kiosk goes on by itself."),
+    },
+    "elsewhere": {
+        "title": _("This kiosk is open in another window"),
+        "text": _("Only one window or device at a time can be this kiosk."),
+        "action": _("Use this window"),
+    },
+    "unsupported": {
+        "title": _("This browser is too old"),
+        "text": _("It cannot keep the kiosk's key safely. Please use a current one."),
+    },
+}
+
+LIVE: dict[str, Text] = {
+    "waiting": _("Look into the camera"),
+    "looking": _("Hold still for a moment …"),
+}
+
+DIRECTIONS: dict[str, Text] = {"IN": _("IN"), "OUT": _("OUT")}
+
+REPEAT: Text = _("already recorded")
+
+# Heading and, where the server gives none, advice for each outcome that is not ACCEPTED.
+REFUSALS: dict[str, dict[str, Text]] = {
+    "NO_MATCH": {
+        "title": _("Not recognised"),
+        "reason": _("Try again, look straight at the camera, or use your PIN or badge."),
+    },
+    "AMBIGUOUS": {"title": _("Not sure who you are"), "reason": _("Use your PIN or badge.")},
+    "PAD_FAILED": {
+        "title": _("Not accepted"),
+        "reason": _("Stand before the camera yourself, or use your PIN or badge."),
+    },
+    "LOW_QUALITY": {
+        "title": _("Not seen well enough"),
+        "reason": _("Look straight at the camera and hold still."),
+    },
+    "TOO_FAR": {"title": _("Too far away"), "reason": _("Please come closer.")},
+    "NOT_ALLOWED": {"title": _("Not allowed here now"), "reason": _("Please ask at reception.")},
+    "EXPIRED": {"title": _("Please try again"), "reason": _("The picture came too late.")},
+    "ERROR": {"title": _("Please try again"), "reason": _("Something went wrong in the server.")},
+}
+REFUSAL: dict[str, Text] = {
+    "title": _("Not accepted"),
+    "reason": _("Use your PIN or badge, or ask HR."),
+}
+
+PAIRING: dict[str, Text] = {
+    "revoked": _("This kiosk's pairing has ended. Enter a new code."),
+    "replace": _("This device is a kiosk already. A new code replaces that pairing."),
+    "unreachable": _("The server does not answer. Check the network, then try again."),
+}
+
+TEXTS = {
+    "notices": NOTICES,
+    "live": LIVE,
+    "directions": DIRECTIONS,
+    "repeat": REPEAT,
+    "refusals": REFUSALS,
+    "refusal": REFUSAL,
+    "pairing": PAIRING,
+}
