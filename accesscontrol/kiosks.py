@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -67,12 +67,7 @@ def redeem_code(code: str, public_key: str) -> Kiosk:
     now = timezone.now()
     try:
         with transaction.atomic():
-            row = (
-                PairingCode.objects.select_for_update(of=("self",))
-                .select_related("kiosk", "kiosk__site")
-                .filter(digest=_digest(code), redeemed_at__isnull=True, expires_at__gt=now)
-                .first()
-            )
+            row = _lock_code(code, now)
             if row is None:
                 raise PairingError(
                     "This pairing code is wrong, used or older than 15 minutes. "
@@ -91,6 +86,18 @@ def redeem_code(code: str, public_key: str) -> Kiosk:
             "This device's key belongs to another kiosk. Reset the pairing on the device first."
         ) from None
     return kiosk
+
+
+def _lock_code(code: str, now: datetime) -> PairingCode | None:
+    """The valid code of these letters, its kiosk locked first as in `revoke_kiosk`; else None."""
+    codes = PairingCode.objects.filter(
+        digest=_digest(code), redeemed_at__isnull=True, expires_at__gt=now
+    )
+    kiosk_id = codes.values_list("kiosk", flat=True).first()
+    if kiosk_id is None:
+        return None
+    Kiosk.objects.select_for_update(no_key=True).get(pk=kiosk_id)
+    return codes.select_for_update(of=("self",)).select_related("kiosk", "kiosk__site").first()
 
 
 @transaction.atomic
@@ -139,7 +146,7 @@ def _pem(public_key: str) -> str:
     problem = "The public key must be an ECDSA P-256 key, SubjectPublicKeyInfo in base64."
     try:
         key = serialization.load_der_public_key(base64.b64decode(public_key, validate=True))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise PairingError(problem) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise PairingError(problem)
