@@ -35,6 +35,9 @@ def record(
     Takes a lock until the commit, so call it last. `detail` must be JSON and must not hold
     biometrics or secrets.
     """
+    # Foreign keys that wait for the commit lock rows when they are checked. Checked only after the
+    # chain's lock, they could wait for somebody who holds such a row and waits for the chain.
+    connection.check_constraints()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN_LOCK])
     last = AuditEntry.objects.order_by("-id").values_list("hash", flat=True).first()
