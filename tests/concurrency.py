@@ -5,21 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any
 
 from django.db import connection
 
-Result = TypeVar("Result")
 
-
-def at_once(works: Sequence[Callable[[], Result]]) -> list[Result | Exception]:
+def at_once(works: Sequence[Callable[[], object]]) -> list[Any]:
     """Run each in a thread of its own, all let go at one moment; what each returned or raised.
 
     Use with `transactional_db`: every thread has a connection of its own, closed at its end.
     """
     start = threading.Barrier(len(works))
 
-    def run(work: Callable[[], Result]) -> Result | Exception:
+    def run(work: Callable[[], object]) -> object:
         try:
             connection.ensure_connection()
             start.wait(30)

@@ -1,4 +1,4 @@
-"""Writing a decision down: once, checked again under lock, and told to nobody by name if refused."""
+"""Writing a decision down: once, checked again under lock, naming nobody who was refused."""
 
 from __future__ import annotations
 
