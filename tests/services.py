@@ -143,5 +143,5 @@ def running_services(home: Path) -> Iterator[ServiceURLs]:
 def _command(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
-    except psutil.NoSuchProcess:
+    except psutil.NoSuchProcess:  # a zombie is one, too
         return []

@@ -35,6 +35,7 @@ def worker(project: Path, environment: dict[str, str], queue: str) -> Part:
     """A Celery worker of one process and thread on `queue`: "recognition" or "enrolment"."""
     argv = [sys.executable, "-m", "celery", "-A", "accesscontrol", "worker", "-P", "solo"]
     argv += ["-Q", queue, "-n", f"{queue}@%h", "--without-gossip", "--without-mingle"]
+    argv += ["--include", "recognition.tasks"]  # so that the scheduler need not import torch
     return Part(
         name=f"worker-{queue}",
         title=f"Worker for {queue}",
@@ -47,7 +48,7 @@ def worker(project: Path, environment: dict[str, str], queue: str) -> Part:
 
 
 def beat(project: Path, environment: dict[str, str]) -> Part:
-    argv = [sys.executable, "-m", "celery", "-A", "accesscontrol", "beat", "-l", "INFO"]
+    argv = [sys.executable, "-m", "celery", "-A", "accesscontrol", "beat", "-l", "WARNING"]
     # The schedule is kept in memory: the default scheduler writes a pickle.
     argv += ["-S", "celery.beat:Scheduler", "--pidfile="]
     return Part(

@@ -112,8 +112,8 @@ def answers(database_url: str) -> bool:
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
             raise ServicesError(
-                "PostgreSQL refuses the password in services.json. Delete services.json and start "
-                "again: a new password is set then, no data is lost."
+                "PostgreSQL refuses the password. If DATABASE_URL names it, correct that. Else "
+                "delete services.json and start again: a new password is set, no data is lost."
             ) from None
         return False
     return True

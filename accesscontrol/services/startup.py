@@ -20,6 +20,7 @@ from accesscontrol.services.supervision import Supervisor, last_lines
 from accesscontrol.services.waiting import StopSignals
 
 PORTS_TRIED = 100
+EXTERNAL_SECONDS = 30
 MIGRATION_SECONDS = 3600
 
 Say = Callable[[str], None]
@@ -27,14 +28,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to start. An external service is neither started nor stopped by us."""
+    """What to start. A service with an external URL is neither started nor stopped by us."""
 
     home: Path
     project: Path
     host: str = "127.0.0.1"
     port: int = 8000
-    external_database: bool = False
-    external_broker: bool = False
+    external_database: str | None = None
+    external_broker: str | None = None
     services_only: bool = False
     workers: bool = True
     beat: bool = True
@@ -74,6 +75,7 @@ def _run(plan: Plan, signals: StopSignals, lock: int, say: Say) -> None:
         raise ServicesError("Nothing to start: DATABASE_URL and REDIS_URL name other servers.")
     with _supervised(plan.home, [*services, *own], signals, lock, say) as supervisor:
         _start(services, supervisor, signals, say)
+        _wait_for_external(plan, signals)
         url = None
         if not plan.services_only:
             _migrate(plan, signals, say)
@@ -155,6 +157,19 @@ def _start(parts: list[Part], supervisor: Supervisor, signals: StopSignals, say:
         what = f"{part.title} did not answer"
         signals.wait_until(ready, seconds=part.patience_seconds, what=what)
         say(f"{part.title}: answers")
+
+
+def _wait_for_external(plan: Plan, signals: StopSignals) -> None:
+    if (database := plan.external_database) is not None:
+        what = "The server that DATABASE_URL names did not answer"
+        signals.wait_until(
+            lambda: postgres.answers(database), seconds=EXTERNAL_SECONDS, what=what, every=1.0
+        )
+    if (broker := plan.external_broker) is not None:
+        what = "The server that REDIS_URL names did not answer"
+        signals.wait_until(
+            lambda: valkey.answers(broker), seconds=EXTERNAL_SECONDS, what=what, every=1.0
+        )
 
 
 def _migrate(plan: Plan, signals: StopSignals, say: Say) -> None:

@@ -74,8 +74,8 @@ def answers(redis_url: str) -> bool:
         return bool(client.ping())
     except redis.AuthenticationError:
         raise ServicesError(
-            "Another Valkey or Redis took the port and refuses our password. Start again: another "
-            "port is chosen then."
+            "Valkey refuses the password. If REDIS_URL names it, correct that. Else another server "
+            "took the port: start again, and another port is chosen."
         ) from None
     except (redis.ConnectionError, redis.TimeoutError):
         return False
