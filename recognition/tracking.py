@@ -22,8 +22,11 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float32]
 
 SAME_PLACE_IOU = 0.3
-NEAR_IN_WIDTHS = 1.5
-"""Distance between box centres, in face widths, over which appearance alone may link."""
+REACH_WIDTHS = 1.5
+REACH_WIDTHS_PER_S = 9.0
+"""How far from its last place, in face widths, appearance alone may still find a presentation: a
+person walks up to 1.5 m/s, and a face is about 0.16 m wide. Few frames a second under load must
+not break a walk-up into several."""
 LOOKS_ALIKE = 0.35
 """Cosine with the mean; frames of one person at a kiosk lie above, of two people mostly below."""
 LOOKS_THE_SAME = 0.5
@@ -101,7 +104,7 @@ def follow(
     """Give each sighting of a frame to a presentation, old or new, and part with those gone."""
     gone = [p for p in presentations if moment.received_ms - p.received_ms > GONE_AFTER_MS]
     present = [p for p in presentations if moment.received_ms - p.received_ms <= GONE_AFTER_MS]
-    pairs = _assign(present, sightings)
+    pairs = _assign(present, sightings, moment)
     seen: list[UUID | None] = [None] * len(sightings)
     for face, sighting in enumerate(sightings):
         index = pairs.get(face)
@@ -140,17 +143,23 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
     )
 
 
-def _assign(presentations: Sequence[Presentation], sightings: Sequence[Sighting]) -> dict[int, int]:
+def _assign(
+    presentations: Sequence[Presentation], sightings: Sequence[Sighting], moment: Moment
+) -> dict[int, int]:
     """Match sightings to presentations greedily, the surest first; {sighting: presentation}."""
     if not presentations or not sightings:
         return {}
     boxes = np.stack([p.box for p in presentations])
     faces = np.stack([s.box for s in sightings])
     overlap = _iou(faces, boxes)
+    away = np.array([moment.received_ms - p.received_ms for p in presentations]) / 1000
+    reach = REACH_WIDTHS + REACH_WIDTHS_PER_S * np.clip(away, 0, None)
     alike = (
         np.stack([s.embedding for s in sightings]) @ np.stack([p.probe for p in presentations]).T
     )
-    linked = (overlap >= SAME_PLACE_IOU) | ((alike >= LOOKS_THE_SAME) & _near(faces, boxes))
+    linked = (overlap >= SAME_PLACE_IOU) | (
+        (alike >= LOOKS_THE_SAME) & _within(faces, boxes, reach)
+    )
     score = np.where(linked, overlap + alike, -np.inf)
     pairs: dict[int, int] = {}
     for flat in np.argsort(-score, axis=None):
@@ -206,12 +215,12 @@ def _iou(a: Vector, b: Vector) -> Vector:
     return result
 
 
-def _near(a: Vector, b: Vector) -> NDArray[np.bool_]:
-    """Whether box centres of (N, 4) and (M, 4) lie within NEAR_IN_WIDTHS of the wider box."""
+def _within(a: Vector, b: Vector, reach: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether box centres of (N, 4) and (M, 4) lie within `reach` (M,) widths of the wider box."""
     centres_a, centres_b = (a[:, :2] + a[:, 2:]) / 2, (b[:, :2] + b[:, 2:]) / 2
     distance = np.linalg.norm(centres_a[:, None] - centres_b[None], axis=2)
     widths = np.maximum((a[:, 2] - a[:, 0])[:, None], (b[:, 2] - b[:, 0])[None])
-    near: NDArray[np.bool_] = distance <= NEAR_IN_WIDTHS * widths
+    near: NDArray[np.bool_] = distance <= reach[None] * widths
     return near
 
 
