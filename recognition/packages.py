@@ -142,6 +142,7 @@ def npm_download(archive: Archive, folder: Path, *, cache: Path, say: Say) -> No
             "--ignore-scripts",
             "--silent",
             "--fetch-retries=1",
+            "--fetch-retry-mintimeout=1000",
             f"--cache={cache / 'npm'}",
             f"--pack-destination={folder}",
         ],
