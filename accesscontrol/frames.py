@@ -35,6 +35,8 @@ COUNTER_LIFETIME_S = 7 * 24 * 3600
 
 WAITING, RESTING, WAKE, OPEN = "slots:waiting", "slots:resting", "slots:wake", "tracks:open"
 WORKER = "slots:worker"
+# One step, so that it cannot end the hold of a worker that came after an expired one.
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 _HEAD = struct.Struct(">IQQ")  # sequence number, capture time, receipt time
 
 
@@ -147,7 +149,10 @@ class FrameOutlet:
         if not self.hold(kiosk_id, worker):
             self._redis.zadd(WAITING, {str(kiosk_id): now_ms()}, nx=True)
             return None
-        sealed = self._redis.getdel(f"slot:{kiosk_id}")
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.getdel(f"slot:{kiosk_id}")
+            pipe.zrem(WAITING, str(kiosk_id))  # a frame that came since the kiosk was taken is this
+            sealed, _ = pipe.execute()
         try:
             frame = unseal_frame(kiosk_id, sealed) if sealed else None
         except crypto.SealError:
@@ -168,13 +173,26 @@ class FrameOutlet:
         return bool(self._redis.get(f"slots:busy:{kiosk_id}") == worker.encode())
 
     def release(self, kiosk_id: UUID, worker: str) -> None:
-        if self.holds(kiosk_id, worker):
-            self._redis.delete(f"slots:busy:{kiosk_id}")
+        """Let a kiosk go, unless another worker has it by now."""
+        self._redis.eval(_RELEASE, 1, f"slots:busy:{kiosk_id}", worker)
 
-    def take_resting(self, limit: int = 100) -> list[UUID]:
-        """Kiosks that said that nobody is there any more."""
-        members = self._redis.spop(RESTING, limit) or []
-        return [UUID(member.decode()) for member in members]
+    def take_resting(self, worker: str, limit: int = 100) -> list[UUID]:
+        """Hold and return kiosks that said that nobody is there any more.
+
+        Those that another worker holds, for a last frame, stay resting.
+        """
+        taken = []
+        for member in self._redis.spop(RESTING, limit) or []:
+            kiosk_id = UUID(member.decode())
+            if self.hold(kiosk_id, worker):
+                taken.append(kiosk_id)
+            else:
+                self.rest_on(kiosk_id)
+        return taken
+
+    def rest_on(self, kiosk_id: UUID) -> None:
+        """Leave a kiosk's rest for later."""
+        self._redis.sadd(RESTING, str(kiosk_id))
 
     def left_open(self, before_ms: int) -> list[UUID]:
         """Kiosks with open presentations whose last frame is older than `before_ms`."""

@@ -86,9 +86,9 @@ class Recogniser:
             self._work([frame.kiosk_id for frame in frames], frames)
             if time.monotonic() > until:
                 break
-        self._close(self._outlet.take_resting(), rested=True)
+        self._close(self._outlet.take_resting(self._name), rested=True)
         left = self._outlet.left_open(now_ms() - tracking.GONE_AFTER_MS)
-        self._close(left, rested=False)
+        self._close([k for k in left if self._outlet.hold(k, self._name)], rested=False)
         if self._outlet.waiting():
             notify.wake_recognition()
 
@@ -156,13 +156,12 @@ class Recogniser:
         keys = keyring.load(settings.KEYRING_PATH).templates
         return keys.current, keys.key(keys.current)
 
-    def _close(self, kiosk_ids: Sequence[UUID], *, rested: bool) -> None:
+    def _close(self, held: Sequence[UUID], *, rested: bool) -> None:
         """Decide what is still open at kiosks before which nobody stands any more."""
-        held = [kiosk_id for kiosk_id in kiosk_ids if self._outlet.hold(kiosk_id, self._name)]
-        kiosks = _streaming_kiosks(held)
         moment = Moment(0, now_ms(), now_ms())
         scenes = []
         try:
+            kiosks = _streaming_kiosks(held)
             for kiosk_id in held:
                 present = self._presentations(kiosk_id)
                 if kiosk_id not in kiosks:
@@ -176,6 +175,8 @@ class Recogniser:
             self._keep(scenes)
         except DatabaseError as error:
             logger.warning("database error, presentations stay open: %s", error)
+            for kiosk_id in held if rested else ():
+                self._outlet.rest_on(kiosk_id)
         finally:
             for kiosk_id in held:
                 self._outlet.release(kiosk_id, self._name)

@@ -33,9 +33,11 @@ Fault = Callable[[Case, random.Random], Case]
 
 
 def in_evidence(field: str, *values: object) -> Fault:
-    return lambda case, dice: replace(
-        case, evidence=replace(case.evidence, **{field: dice.choice(values)})
-    )
+    def fault(case: Case, dice: random.Random) -> Case:
+        changes: dict[str, Any] = {field: dice.choice(values)}
+        return replace(case, evidence=replace(case.evidence, **changes))
+
+    return fault
 
 
 def in_policy(field: str, *values: object) -> Fault:
