@@ -20,6 +20,7 @@ from recognition.images import (
     ImageLimits,
     decode,
 )
+from recognition.memory import keep_freed_memory
 from recognition.mtcnn import Mtcnn
 from recognition.pad import INPUT_SIZE, AntiSpoofingTree, attack_scores, framed
 from recognition.quality import measure
@@ -77,6 +78,8 @@ class Pipeline:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         target = torch.device(device)
+        if target.type == "cpu":
+            keep_freed_memory()
         detector, embedder, antispoofing = Mtcnn(), MobileFaceNet(), AntiSpoofingTree()
         load_into(detector, models_dir, "mtcnn")
         model = load_into(embedder, models_dir, "mobilefacenet")

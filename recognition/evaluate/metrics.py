@@ -135,18 +135,21 @@ def bootstrap_interval(
     *,
     rounds: int = 1000,
     seed: int = 0,
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """95 % interval of a statistic over pairs, by drawing people, not pairs, with replacement.
 
     Pairs that share a person are not independent; drawing pairs would make the interval too
     narrow (Bolle et al., 2004). A pair counts as often as both its people were drawn together.
 
     Args:
-        statistic: of (N,) weights, one for each pair; may return NaN for a draw without any
-            pair of a kind, which is then left out.
+        statistic: of (N,) weights, one for each pair, not all 0; may return NaN for a draw
+            without any pair of a kind, which is then left out.
         people: (N,) the two people of each pair, the same twice for a genuine pair.
         rounds: draws.
         seed: makes the result repeatable.
+
+    Returns:
+        The interval; None where no draw had a value.
     """
     names = sorted({name for pair in people for name in pair})
     index = {name: number for number, name in enumerate(names)}
@@ -158,9 +161,10 @@ def bootstrap_interval(
     for _ in range(rounds):
         drawn = np.bincount(random.integers(len(names), size=len(names)), minlength=len(names))
         weights = np.where(genuine, drawn[first], drawn[first] * drawn[second])
-        values.append(statistic(weights.astype(np.float64)))
+        if weights.any():
+            values.append(statistic(weights.astype(np.float64)))
     finite = np.array([value for value in values if not math.isnan(value)])
     if len(finite) == 0:
-        return math.nan, math.nan
+        return None
     low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)

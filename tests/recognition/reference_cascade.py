@@ -94,7 +94,7 @@ class ReferenceCascade:
 
 
 def normalised(image: Bytes) -> Array:
-    return (image.astype(np.float32) - 127.5) / 128
+    return ((image.astype(np.float32) - 127.5) / 128).astype(np.float32)
 
 
 def resized(image: Bytes, size: tuple[int, int]) -> Bytes:
@@ -149,4 +149,5 @@ def interpolated(padded: Floats, at: Floats) -> Floats:
     at = np.clip(at + 1, 0, len(padded) - 1)
     low = np.minimum(np.floor(at).astype(int), len(padded) - 2)
     part = (at - low)[:, None, None]
-    return padded[low] * (1 - part) + padded[low + 1] * part
+    values: Floats = padded[low] * (1 - part) + padded[low + 1] * part
+    return values

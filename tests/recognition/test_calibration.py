@@ -16,7 +16,8 @@ MODEL = ModelInfo("net", "1", "0" * 64, "MIT", 16)
 
 def embeddings(count: int, seed: int = 0) -> np.ndarray:
     vectors = np.random.default_rng(seed).normal(size=(count, 16)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def test_every_pair_is_compared_once() -> None:

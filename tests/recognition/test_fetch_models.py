@@ -240,7 +240,10 @@ def test_a_download_is_kept_only_once_it_is_checked(tmp_path: Path) -> None:
     right = archive_with(tmp_path / "p.tgz", (tarfile.TarInfo("a"), b"right"))
 
     def delivers(content: bytes) -> Callable[[Archive, Path], None]:
-        return lambda archive, folder: (folder / archive.file).write_bytes(content) and None
+        def deliver(archive: Archive, folder: Path) -> None:
+            (folder / archive.file).write_bytes(content)
+
+        return deliver
 
     cache = tmp_path / "cache"
     with pytest.raises(FetchError, match="SHA-256"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -126,6 +127,14 @@ def test_the_equal_error_rate_of_separated_scores_is_zero_and_of_equal_ones_a_ha
     assert equal_error_rate(det_curve(low, low)) == pytest.approx(0.5, abs=0.02)
 
 
+def interval(
+    statistic: Callable[[np.ndarray], float], people: list[tuple[str, str]]
+) -> tuple[float, float]:
+    found = bootstrap_interval(statistic, people, rounds=300)
+    assert found is not None
+    return found
+
+
 def test_the_interval_covers_the_value_and_repeats() -> None:
     random = np.random.default_rng(1)
     people = [(f"p{n % 40}", f"p{n % 40}") for n in range(400)]
@@ -134,9 +143,9 @@ def test_the_interval_covers_the_value_and_repeats() -> None:
     def rate(weights: np.ndarray) -> float:
         return float(np.average(right, weights=weights))
 
-    low, high = bootstrap_interval(rate, people, rounds=300)
+    low, high = interval(rate, people)
     assert low < right.mean() < high
-    assert (low, high) == bootstrap_interval(rate, people, rounds=300)
+    assert (low, high) == interval(rate, people)
 
 
 def test_pairs_of_few_people_give_a_wider_interval_than_as_many_pairs_of_many() -> None:
@@ -147,8 +156,8 @@ def test_pairs_of_few_people_give_a_wider_interval_than_as_many_pairs_of_many() 
 
     few = [(f"p{n // 100}", f"p{n // 100}") for n in range(400)]
     many = [(f"p{n}", f"p{n}") for n in range(400)]
-    low, high = bootstrap_interval(rate, few, rounds=300)
-    narrow_low, narrow_high = bootstrap_interval(rate, many, rounds=300)
+    low, high = interval(rate, few)
+    narrow_low, narrow_high = interval(rate, many)
     assert high - low > 2 * (narrow_high - narrow_low)
 
 
@@ -161,3 +170,7 @@ def test_an_impostor_pair_counts_only_when_both_people_are_drawn() -> None:
 
     bootstrap_interval(spy, [("a", "a"), ("b", "b"), ("a", "b")], rounds=50)
     assert {(2, 0, 0), (0, 2, 0), (1, 1, 1)} == set(seen)
+
+
+def test_a_statistic_that_no_draw_can_have_has_no_interval() -> None:
+    assert bootstrap_interval(lambda weights: math.nan, [("a", "b")], rounds=20) is None

@@ -1,0 +1,203 @@
+"""The commands keep their contracts: JSON last on stdout, progress on stderr, honest exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognition.commands import main
+from recognition.home import home
+
+FACE_KEYS = {"box", "points", "score", "quality", "pad", "embedding"}
+
+
+@pytest.fixture(autouse=True)
+def everything_fetched(models_dir: Path, face_files: dict[str, Path]) -> None:
+    """The commands find models and portraits where an installation keeps them."""
+
+
+def last_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    value = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.fixture
+def people(tmp_path: Path, face_files: dict[str, Path]) -> Path:
+    """A small data set in LFW's layout, with its pairs: two folds, one face that is missed."""
+    images = tmp_path / "images"
+    layout = {
+        "Obama": ["obama.jpg", "obama2.jpg", "obama3.jpg"],
+        "Biden": ["biden.jpg"],
+        "Collins": ["astronaut.png"],
+    }
+    for person, files in layout.items():
+        for number, name in enumerate(files, 1):
+            source = face_files[name]
+            target = images / person / f"{person}_{number:04d}{source.suffix}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    (images / "Nobody").mkdir()
+    (images / "Nobody" / "Nobody_0001.jpg").write_bytes(b"not an image")
+    (tmp_path / "pairs.txt").write_text(
+        "2\t2\n"
+        "Obama\t1\t2\nObama\t1\t3\nObama\t1\tBiden\t1\nObama\t2\tCollins\t1\n"
+        "Obama\t2\t3\nObama\t3\t1\nBiden\t1\tCollins\t1\nNobody\t1\tObama\t3\n"
+    )
+    return tmp_path
+
+
+def test_analyse_prints_a_json_line_for_each_image(
+    capsys: pytest.CaptureFixture[str], face_files: dict[str, Path]
+) -> None:
+    paths = [str(face_files["astronaut.png"]), str(face_files["obama.jpg"])]
+    assert main(["analyse", "--json", *paths]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["file"] for line in lines] == paths
+    assert [(line["width"], line["height"]) for line in lines] == [(512, 512), (910, 1137)]
+    for line in lines:
+        assert line["error"] is None
+        (face,) = line["faces"]
+        assert set(face) == FACE_KEYS
+        assert len(face["box"]) == 4
+        assert [len(point) for point in face["points"]] == [2] * 5
+        assert len(face["embedding"]) == 192
+        assert 0 <= face["quality"]["score"] <= 1
+        assert isinstance(face["pad"], float)
+
+
+def test_analyse_tells_what_cannot_be_read_goes_on_and_fails_at_the_end(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, face_files: dict[str, Path]
+) -> None:
+    garbage, empty = tmp_path / "garbage.jpg", tmp_path / "empty.png"
+    garbage.write_bytes(b"garbage")
+    empty.touch()
+    paths = [garbage, tmp_path / "nowhere.jpg", tmp_path, empty, face_files["astronaut.png"]]
+    assert main(["analyse", "--json", *map(str, paths)]) == 1
+    output = capsys.readouterr()
+    lines = [json.loads(line) for line in output.out.splitlines()]
+    assert [bool(line["error"]) for line in lines] == [True, True, True, True, False]
+    assert [len(line["faces"]) for line in lines] == [0, 0, 0, 0, 1]
+    assert "4 of 5" in output.err
+    assert "Traceback" not in output.err
+
+
+def test_analyse_without_json_is_for_people(
+    capsys: pytest.CaptureFixture[str], face_files: dict[str, Path]
+) -> None:
+    assert main(["analyse", str(face_files["astronaut.png"])]) == 0
+    assert "512x512, 1 face(s)" in capsys.readouterr().out
+
+
+def test_verification_reports_its_figures_and_writes_the_report(
+    capsys: pytest.CaptureFixture[str], people: Path
+) -> None:
+    arguments = ["--images", str(people / "images"), "--pairs", str(people / "pairs.txt")]
+    report = people / "report"
+    status = main(["evaluate", "verification", *arguments, "--json", "--report", str(report)])
+    assert status == 0
+    figures = last_json(capsys)
+    assert figures["pairs"] == 8
+    assert figures["images"] == 6
+    assert figures["missed"] == 1
+    assert figures["missed_images"] == ["Nobody/Nobody_0001.jpg"]
+    assert figures["fta"] == pytest.approx(1 / 8)
+    assert figures["accuracy"] == 1
+    assert figures["accuracy_std"] == 0
+    assert figures["tar"] == {"1e-2": 1.0, "1e-3": 1.0, "1e-4": 1.0}
+    assert 0 < figures["threshold"] < 1
+    assert set(figures["interval95"]) == {"accuracy", "tar"}
+    assert json.loads((report / "report.json").read_text()) == figures
+    assert (report / "det.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (report / "det.svg").read_bytes()
+
+
+def test_a_missing_image_of_a_pair_is_a_clear_error(
+    capsys: pytest.CaptureFixture[str], people: Path
+) -> None:
+    shutil.rmtree(people / "images" / "Collins")
+    arguments = ["--images", str(people / "images"), "--pairs", str(people / "pairs.txt")]
+    assert main(["evaluate", "verification", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert "Collins_0001" in error
+    assert "Traceback" not in error
+
+
+def test_calibration_is_written_from_all_pairs_of_people(
+    capsys: pytest.CaptureFixture[str], people: Path
+) -> None:
+    out = people / "calibration.json"
+    arguments = ["--images", str(people / "images"), "--data", "portraits", "--out", str(out)]
+    assert main(["evaluate", "calibrate", *arguments]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    calibration = json.loads(out.read_text())
+    assert calibration["data"] == "portraits"
+    assert (calibration["images"], calibration["people"]) == (5, 3)
+    assert calibration["genuine"]["pairs"] == 3
+    assert calibration["impostor"]["pairs"] == 7
+
+
+def test_the_benchmark_names_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--json", "--rounds", "1", "--device", "cpu"]) == 0
+    figures = last_json(capsys)
+    for key in (
+        "frame_ms",
+        "no_face_ms",
+        "decode_ms",
+        "detect_ms",
+        "align_ms",
+        "quality_ms",
+        "embed_ms",
+        "pad_ms",
+        "frames_per_s",
+        "memory_mb",
+    ):
+        assert figures[key] > 0
+    assert figures["threads"] == 1
+    assert set(figures["batches"]) == {"1", "2", "4", "8", "16"}
+
+
+def test_the_benchmark_refuses_an_image_without_a_face(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    image = tmp_path / "garbage.jpg"
+    image.write_bytes(b"garbage")
+    assert main(["bench", "--image", str(image)]) == 1
+    assert "error:" in capsys.readouterr().err
+
+
+def test_without_models_the_error_names_the_command_that_gets_them(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    face_files: dict[str, Path],
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_HOME", str(tmp_path))
+    assert main(["analyse", str(face_files["astronaut.png"])]) == 1
+    assert "python -m recognition fetch-models" in capsys.readouterr().err
+
+
+def test_the_home_is_the_one_named_else_var_in_the_project(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_HOME", str(tmp_path / "elsewhere"))
+    assert home() == tmp_path / "elsewhere"
+    monkeypatch.setenv("GATEHOUSE_HOME", "")
+    assert home() == Path(__file__).resolve().parents[2] / "var"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nonsense"], ["analyse"], ["bench", "--threads", "0"], ["bench", "--smallest-face", "3"]],
+)
+def test_a_wrong_command_line_is_refused_with_its_usage(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage:" in capsys.readouterr().err
