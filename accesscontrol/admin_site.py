@@ -13,6 +13,7 @@ from typing import Any
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_replace
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
 # Alpine evaluates the expressions in unfold's templates ('unsafe-eval'), and unfold, htmx and
@@ -23,6 +24,8 @@ ADMIN_POLICY = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_IN
 
 class GatehouseAdminSite(UnfoldAdminSite):
     """Relaxes the policy of the admin's own pages; every other page keeps the strict one."""
+
+    index_title = _("Overview")
 
     def admin_view(
         self, view: Callable[..., Any], cacheable: bool = False

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
-from accesscontrol.admin.base import ReadOnlyAdmin, label, on_the_clock_of
+from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell, label, on_the_clock_of
 from accesscontrol.admin.filters import SiteDayFilter
 from accesscontrol.admin.why import why
 from accesscontrol.models import Decision, Outcome
@@ -49,17 +49,18 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
         (None, {"fields": ("answer",)}),
         (
             _("Decision"),
-            {"fields": (("time", "result"), ("site", "kiosk"), ("employee", "nearest"))},
+            {"fields": (("time", "outcome"), ("site", "kiosk"), ("employee", "nearest"))},
         ),
         (
             _("Evidence"),
             {
                 "fields": (
-                    ("likeness", "second", "frames"),
-                    ("asked", "margin_asked", "model_version"),
-                    ("first_captured", "last_captured", "received"),
+                    ("likeness", "asked"),
+                    ("second", "margin_asked"),
+                    ("frames", "model_version"),
+                    ("first_captured", "last_captured"),
+                    ("received", "presentation"),
                     "details",
-                    "presentation",
                 )
             },
         ),
@@ -67,7 +68,6 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
     readonly_fields = (
         "answer",
         "time",
-        "result",
         "likeness",
         "second",
         "asked",
@@ -84,11 +84,13 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
 
     @admin.display(description=_("time"), ordering="id")
     def time(self, row: Decision) -> str:
-        return on_the_clock_of(row.site.time_zone, row.decided_at)
+        return clock_cell(row.site.time_zone, row.decided_at)
 
     @admin.display(description=_("kiosk"), ordering="kiosk")
     def kiosk_name(self, row: Decision) -> str:
-        return str(row.kiosk)
+        return format_html(
+            '{} <span class="gh-quiet gh-line">{}</span>', row.kiosk.name, row.kiosk.site
+        )
 
     @label(OUTCOME_COLOURS, description=_("outcome"), ordering="outcome")
     def result(self, row: Decision) -> tuple[str, object]:

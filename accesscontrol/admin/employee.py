@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilt
 
 from accesscontrol import sites
 from accesscontrol.admin import enrolment_views
-from accesscontrol.admin.base import DomainAdmin, acting_user, label, on_the_clock_of
+from accesscontrol.admin.base import DomainAdmin, acting_user, clock_cell, label
 from accesscontrol.admin.employee_filters import EnrolmentFilter
 from accesscontrol.models import Consent, Employee, EnrolmentPhoto, PhotoStatus, Punch
 
@@ -87,12 +87,12 @@ class EmployeeAdmin(DomainAdmin[Employee]):
         if not shown:
             return format_html('<span class="gh-quiet">{}</span>', _("none"))
         return format_html_join(
-            " ", '<span class="gh-count gh-{}">{2} {1}</span>', ((c[0], c[1], c[2]) for c in shown)
+            " ", '<span class="gh-count gh-{0}">{2} {1}</span>', ((c[0], c[1], c[2]) for c in shown)
         )
 
     @admin.display(description=_("last punch"), ordering="last_punch_at")
     def last_punch(self, employee: Any) -> str:
-        return on_the_clock_of(employee.site.time_zone, employee.last_punch_at)
+        return clock_cell(employee.site.time_zone, employee.last_punch_at)
 
     def has_delete_permission(self, request: HttpRequest, obj: Employee | None = None) -> bool:
         return False  # punches point at the person; whoever leaves is made inactive

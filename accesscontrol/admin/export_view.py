@@ -52,13 +52,13 @@ class ExportForm(forms.Form):
     """What to export; the names are those of the address."""
 
     site = forms.ModelChoiceField(
-        Site.objects.all(), label=_("site"), widget=UnfoldAdminSelectWidget
+        Site.objects.all(), label=_("Site"), widget=UnfoldAdminSelectWidget
     )
     employee = forms.ModelChoiceField(
         Employee.objects.all(), label=_("employee"), required=False, widget=forms.HiddenInput
     )
     format = forms.ChoiceField(
-        label=_("format"),
+        label=_("Format"),
         required=False,
         choices=[("csv", _("CSV (payroll, Excel)")), ("xlsx", _("Excel workbook"))],
         widget=UnfoldAdminSelectWidget,
@@ -67,8 +67,8 @@ class ExportForm(forms.Form):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         # `from` is a keyword, so it cannot be an attribute of the class.
-        self.fields["from"] = _day(label=_("first day"))
-        self.fields["to"] = _day(label=_("last day"))
+        self.fields["from"] = _day(label=_("First day"))
+        self.fields["to"] = _day(label=_("Last day"))
         self.order_fields(["site", "from", "to", "format", "employee"])
 
     def clean(self) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from accesscontrol import site_days
 class SiteDayFilter(RangeDateFilter):
     """From and to, both inclusive, as days on the clock of each row's own site."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         self.title = _("day, on the site's clock")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from accesscontrol import sites
 from accesscontrol.admin import pairing_views
-from accesscontrol.admin.base import DomainAdmin, acting_user, label, on_the_clock_of
+from accesscontrol.admin.base import DomainAdmin, acting_user, clock_cell, label
 from accesscontrol.admin.dashboard import SILENT_AFTER
 from accesscontrol.models import Kiosk, KioskStatus, PairingCode
 
@@ -36,7 +36,7 @@ STATE_TEXTS = {
 
 def state_of(kiosk: Any) -> str:
     """One of STATE_TEXTS' keys; `kiosk` comes from KioskAdmin.get_queryset."""
-    if kiosk.has_code:
+    if kiosk.has_code and not kiosk.may_stream:
         return "code waiting"
     if kiosk.revoked_at:
         return "revoked"
@@ -56,7 +56,7 @@ def status_of(kiosk: Kiosk) -> KioskStatus | None:
 
 @admin.register(Kiosk)
 class KioskAdmin(DomainAdmin[Kiosk]):
-    list_display = ("name", "site", "state", "last_seen", "direction", "paired_at")
+    list_display = ("name", "site", "state", "last_seen", "direction", "paired")
     list_filter = (("site", RelatedDropdownFilter),)
     list_filter_submit = True
     list_select_related = ("site", "status")
@@ -77,7 +77,11 @@ class KioskAdmin(DomainAdmin[Kiosk]):
     @admin.display(description=_("last seen"), ordering="status__last_seen_at")
     def last_seen(self, kiosk: Kiosk) -> str:
         status = status_of(kiosk)
-        return on_the_clock_of(kiosk.site.time_zone, status.last_seen_at if status else None)
+        return clock_cell(kiosk.site.time_zone, status.last_seen_at if status else None)
+
+    @admin.display(description=_("paired at"), ordering="paired_at")
+    def paired(self, kiosk: Kiosk) -> str:
+        return clock_cell(kiosk.site.time_zone, kiosk.paired_at)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Kiosk | None = None) -> Any:
         return ("site",) if obj else ()  # its decisions and punches belong to that site
@@ -114,7 +118,7 @@ class KioskAdmin(DomainAdmin[Kiosk]):
                 "colour": STATE_COLOURS[state],
                 "last_seen": self.last_seen(kiosk),
                 "address": getattr(status_of(kiosk), "connected_from", None),
-                "paired_at": on_the_clock_of(kiosk.site.time_zone, kiosk.paired_at),
+                "paired_at": self.paired(kiosk),
                 "revocable": bool(kiosk.public_key) and kiosk.revoked_at is None,
                 "counts": pairing_views.frame_counts(kiosk.pk),
             }

@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 
-from accesscontrol.admin.base import ReadOnlyAdmin, label, on_the_clock_of
+from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell, label
 from accesscontrol.admin.export_view import export_attendance
 from accesscontrol.admin.filters import SiteDayFilter
 from accesscontrol.models import Direction, Punch
@@ -43,21 +43,21 @@ class PunchAdmin(ReadOnlyAdmin[Punch]):
     list_per_page = 100
     search_fields = ("employee__name", "employee__number")
     fields = (
-        ("time", "way"),
+        ("time", "direction"),
         ("employee", "number"),
         ("site", "kiosk"),
         ("time_zone", "utc"),
         ("decision", "presentation"),
     )
-    readonly_fields = ("time", "way", "number", "utc")
+    readonly_fields = ("time", "number", "utc")
 
     @admin.display(description=_("time"), ordering="at")
     def time(self, punch: Punch) -> str:
-        return on_the_clock_of(punch.time_zone, punch.at)
+        return clock_cell(punch.time_zone, punch.at)
 
     @admin.display(description=_("UTC"))
     def utc(self, punch: Punch) -> str:
-        return on_the_clock_of("UTC", punch.at)
+        return clock_cell("UTC", punch.at)
 
     @admin.display(description=_("employee"), ordering="employee__name")
     def who(self, punch: Punch) -> str:

@@ -35,24 +35,24 @@ class SiteForm(ModelFormOfSite):
     """A site and, beside it, a new threshold if a value was changed."""
 
     time_zone = forms.ChoiceField(
-        label=_("time zone"),
+        label=_("Time zone"),
         widget=UnfoldAdminSelect2Widget,
         help_text=_("Punches are stored in UTC and shown in this zone."),
     )
     threshold = forms.FloatField(
-        label=_("threshold"),
+        label=_("Threshold"),
         required=False,
         widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "0.001"}),
         help_text=_("How alike two faces must be, between 0 and 1. Higher is stricter."),
     )
     margin = forms.FloatField(
-        label=_("margin"),
+        label=_("Margin"),
         required=False,
         widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "0.001"}),
         help_text=_("How far the best person must lie above the second best."),
     )
     reason = forms.CharField(
-        label=_("reason for the change"),
+        label=_("Reason for the change"),
         required=False,
         max_length=200,
         widget=UnfoldAdminTextInputWidget,
