@@ -6,6 +6,7 @@ budget into a threshold. No image and no embedding can be told from it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,10 +44,11 @@ def calibrate(
     for name in FMRS:
         if float(name) * len(impostor) < 1:
             continue
-        threshold = threshold_at_fmr(impostor, float(name))
+        # Rounded up, so that the figures written are those of the threshold written.
+        threshold = math.ceil(threshold_at_fmr(impostor, float(name)) * 1e5) / 1e5
         row: dict[str, object] = {
             "fmr": name,
-            "threshold": round(threshold, 5),
+            "threshold": threshold,
             "false_matches": int((impostor >= threshold).sum()),
         }
         if len(genuine):

@@ -49,7 +49,7 @@ class ReferenceCascade:
         windows = thinned(self._propose(image), 0.7)
         windows = [window for window in self._judged(image, windows, 24) if window.score > 0.7]
         windows = thinned(windows, 0.7)
-        faces = [window for window in self._judged(image, windows, 48) if window.score > 0.7]
+        faces = [window for window in self._judged(image, windows, 48) if window.score > 0.85]
         for face in faces:
             face.box = moved(face)
         return [

@@ -55,7 +55,7 @@ def test_a_face_is_told_completely(results: dict[str, FrameResult]) -> None:
         assert np.linalg.norm(embedding_of(face)) == pytest.approx(1, abs=1e-5)
         assert face.quality is not None
         assert face.pad is not None
-        assert 0.7 < face.score <= 1
+        assert 0.85 < face.score <= 1
         left_eye, right_eye, nose, left_mouth, right_mouth = face.points
         assert left_eye[0] < right_eye[0]
         assert left_mouth[0] < right_mouth[0]
