@@ -1,0 +1,170 @@
+"""Sites in the admin: the threshold beside what it means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from accesscontrol import thresholds
+from accesscontrol.models import AuditEntry, ModelVersion, Site, Threshold
+from tests.factories import (
+    ModelVersionFactory,
+    PhotoFactory,
+    SiteFactory,
+    ThresholdFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def values(site: Site, **changes: Any) -> dict[str, Any]:
+    fields = {
+        "name": site.name,
+        "slug": site.slug,
+        "time_zone": site.time_zone,
+        "is_active": "on",
+        "cool_down_s": site.cool_down_s,
+        "longest_shift_h": site.longest_shift_h,
+        "threshold": 0.62,
+        "margin": 0.05,
+        "reason": "",
+    }
+    return fields | changes
+
+
+@pytest.fixture
+def site() -> Site:
+    return ThresholdFactory.create(value=0.62, margin=0.05).site
+
+
+def change(site: Site) -> str:
+    return reverse("admin:accesscontrol_site_change", args=[site.pk])
+
+
+def test_a_new_site_gets_the_default_threshold_of_the_active_model(admin_client: Client) -> None:
+    ModelVersionFactory.create()
+    fields = values(Site(name="Köln", slug="koeln", time_zone="Europe/Berlin"))
+    answer = admin_client.post(reverse("admin:accesscontrol_site_add"), fields)
+    assert answer.status_code == 302
+    assert Threshold.objects.get().value == 0.62
+    assert AuditEntry.objects.filter(action="add_site", actor="user:admin").exists()
+
+
+def test_saving_without_a_change_sets_no_new_threshold(admin_client: Client, site: Site) -> None:
+    admin_client.post(change(site), values(site, cool_down_s=60))
+    site.refresh_from_db()
+    assert site.cool_down_s == 60
+    assert Threshold.objects.count() == 1
+
+
+def test_a_changed_threshold_is_a_new_row_with_reason_and_name(
+    admin_client: Client, site: Site
+) -> None:
+    admin_client.post(change(site), values(site, threshold=0.7, reason="After the pilot"))
+    row = Threshold.objects.filter(site=site).first()
+    assert row is not None
+    assert (row.value, row.margin, row.reason) == (0.7, 0.05, "After the pilot")
+    assert row.set_by is not None
+    assert Threshold.objects.count() == 2
+    assert "After the pilot" in admin_client.get(change(site)).content.decode()
+
+
+def test_a_changed_threshold_needs_a_reason(admin_client: Client, site: Site) -> None:
+    answer = admin_client.post(change(site), values(site, threshold=0.7, reason="  "))
+    assert "Say why" in answer.content.decode()
+    assert Threshold.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("threshold", "0"),
+        ("threshold", "1"),
+        ("threshold", "nan"),
+        ("threshold", "-0.1"),
+        ("threshold", ""),
+        ("margin", "1"),
+        ("margin", "-0.01"),
+        ("margin", ""),
+    ],
+)
+def test_a_value_that_cannot_be_one_is_refused_on_the_form(
+    admin_client: Client, site: Site, field: str, value: str
+) -> None:
+    answer = admin_client.post(change(site), values(site, reason="x", **{field: value}))
+    assert answer.status_code == 200
+    assert Threshold.objects.count() == 1
+
+
+def test_an_unknown_time_zone_is_refused(admin_client: Client, site: Site) -> None:
+    answer = admin_client.post(change(site), values(site, time_zone="Europe/Atlantis"))
+    assert answer.status_code == 200
+    assert Site.objects.get().time_zone == site.time_zone
+
+
+def test_whoever_may_change_sites_but_not_thresholds_cannot_smuggle_one_in(
+    client: Client, site: Site
+) -> None:
+    user = UserFactory.create(staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_site", "change_site"]))
+    client.force_login(user)
+    assert 'name="threshold"' not in client.get(change(site)).content.decode()
+    client.post(change(site), values(site, threshold=0.1, reason="let me in", cool_down_s=1))
+    site.refresh_from_db()
+    assert site.cool_down_s == 1
+    assert Threshold.objects.count() == 1
+
+
+def test_the_page_says_what_the_threshold_means_here(admin_client: Client, site: Site) -> None:
+    PhotoFactory.create(employee__site=site, accepted=True)
+    text = admin_client.get(change(site)).content.decode()
+    assert "At 0.62 about 1 in 1,000,000 comparisons of two different people is wrong" in text
+    assert "with 1 enrolled person about 1 in 1,000,000 strangers" in text
+
+
+def test_without_a_threshold_the_page_says_that_nobody_is_accepted(admin_client: Client) -> None:
+    ModelVersionFactory.create()
+    site = SiteFactory.create()
+    assert "nobody is accepted here" in admin_client.get(change(site)).content.decode()
+
+
+def test_without_a_model_the_page_opens_and_says_so(admin_client: Client) -> None:
+    site = SiteFactory.create()
+    assert "No face model" in admin_client.get(change(site)).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("value", "people", "sentence"),
+    [
+        (
+            0.62,
+            1000,
+            (
+                "about 1 in 1,000,000 comparisons of two different people is wrong; with "
+                "1,000 enrolled people about 1 in 1,000 strangers is taken for somebody."
+            ),
+        ),
+        (
+            0.8,
+            0,
+            (
+                "fewer than 1 in 1,000,000 comparisons of two different people is wrong. "
+                "Nobody is enrolled here yet."
+            ),
+        ),
+        (0.5, 1000, "with 1,000 enrolled people about 1 in 11 strangers"),  # FPIR 9.5 %
+        (0.2, 5, "more than 1 in 1,000 comparisons of two different people are wrong"),
+    ],
+)
+def test_a_threshold_is_put_into_words(value: float, people: int, sentence: str) -> None:
+    assert sentence in thresholds.meaning(ModelVersionFactory.create(), value, people)
+
+
+def test_a_model_without_calibration_is_not_made_up_for() -> None:
+    version = ModelVersion(name="own", version="1", calibration={})
+    assert "without a calibration" in thresholds.meaning(version, 0.6, 10)
