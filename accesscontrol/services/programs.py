@@ -77,10 +77,11 @@ def _runs(program: Path, account: Account) -> bool:
 
 
 def _copy_name(wheel: Wheel) -> str:
-    """A name for exactly these files: RECORD lists the SHA-256 of each file of a wheel."""
+    """A name for exactly the needed files: RECORD lists each file of a wheel with its SHA-256."""
     distribution = importlib.metadata.distribution(wheel.distribution)
-    record = distribution.read_text("RECORD") or ""
-    digest = hashlib.sha256(record.encode()).hexdigest()[:12]
+    record = (distribution.read_text("RECORD") or "").splitlines()
+    needed = sorted(line for line in record if line.startswith(wheel.needed))
+    digest = hashlib.sha256("\n".join(needed).encode()).hexdigest()[:12]
     return f"{wheel.module}-{distribution.version}-{digest}"
 
 

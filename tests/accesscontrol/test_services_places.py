@@ -218,10 +218,13 @@ def test_with_external_servers_there_is_nothing_to_start(tmp_path: Path) -> None
     assert not (tmp_path / "postgres").exists()
 
 
-def test_an_external_broker_is_not_started_here(tmp_path: Path) -> None:
-    external = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+def test_an_external_broker_is_used_and_not_started_here(tmp_path: Path) -> None:
+    with running_up(tmp_path / "there", "--services-only"):
+        external = {"REDIS_URL": service_urls(tmp_path / "there").redis_url}
 
-    with running_up(tmp_path, "--services-only", environment=external) as up:
-        assert "PostgreSQL" in up.output
-        assert "Valkey" not in up.output
-        assert not any("valkey" in " ".join(p.cmdline()) for p in up.descendants())
+        with running_up(tmp_path / "here", "--services-only", environment=external) as up:
+            assert "PostgreSQL" in up.output
+            assert "Valkey" not in up.output
+            assert not any("valkey" in " ".join(p.cmdline()) for p in up.descendants())
+
+        both_answer(tmp_path / "there")

@@ -224,4 +224,4 @@ def test_a_password_that_postgres_refuses_is_explained(up: Up) -> None:
     again = Up(up.home, "--services-only")
 
     assert again.wait() != 0
-    assert "Delete services.json" in again.output
+    assert "delete services.json" in again.output
