@@ -244,7 +244,11 @@ class Recogniser:
 
     def _policy(self, kiosk: Kiosk) -> Policy | None:
         version = self.version()
-        row = thresholds.in_force(kiosk.site_id, version.pk) if version.is_active else None
+        # Asked each time: another model may have been made the active one since this worker began.
+        active = model_versions.active()
+        if active is None or active.pk != version.pk:
+            return None
+        row = thresholds.in_force(kiosk.site_id, version.pk)
         if row is None:
             return None
         return Policy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import os
@@ -113,10 +114,9 @@ class StandInWorker:
 
     def _work(self) -> None:
         while not self._stop.wait(0.02):
-            try:
+            with contextlib.suppress(redis.RedisError):
                 self._drain()
-            except redis.RedisError:
-                continue
+        connection.close()  # this thread's own; an answer may have used it
 
     def _drain(self) -> None:
         self._outlet.begin()
@@ -125,9 +125,10 @@ class StandInWorker:
             for message in self.answer(frame):
                 notify.send_to_kiosk(frame.kiosk_id, message)
             self._outlet.release(frame.kiosk_id, "stand-in")
-        for kiosk_id in self._outlet.take_resting():
+        for kiosk_id in self._outlet.take_resting("stand-in"):
             self.rests += 1
             notify.send_to_kiosk(kiosk_id, {"type": "rested"})
+            self._outlet.release(kiosk_id, "stand-in")
 
 
 def faces(frame: Frame, *boxes: tuple[list[float], str], size: tuple[int, int]) -> Message:
