@@ -22,17 +22,20 @@ _STAGES = (
 )
 
 
-class PaddedConv(nn.Conv2d):
+class HalvingConv(nn.Conv2d):
     """A 3x3 convolution of stride 2 that pads only below and right, as the weights' origin did."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name is nn.Conv2d's)
         """(N, C, 2h, 2w) -> (N, C', h, w)."""
-        return super().forward(functional.pad(input, (0, 1, 0, 1)))
+        # A kernel with a row and a column of zeros before it, padded on all sides, gives the
+        # same; padding the image itself would copy it.
+        kernel = functional.pad(self.weight, (1, 0, 1, 0))
+        return functional.conv2d(input, kernel, self.bias, 2, 1, groups=self.groups)
 
 
 def _conv3x3(inside: int, outside: int, stride: int, groups: int = 1) -> nn.Conv2d:
     if stride == 2:
-        return PaddedConv(inside, outside, 3, stride=2, groups=groups)
+        return HalvingConv(inside, outside, 3, stride=2, groups=groups)
     return nn.Conv2d(inside, outside, 3, padding=1, groups=groups)
 
 
