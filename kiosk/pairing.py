@@ -6,7 +6,6 @@ import logging
 import math
 
 import redis
-from cryptography.exceptions import UnsupportedAlgorithm
 from django.db import DatabaseError
 from rest_framework import exceptions, serializers, status
 from rest_framework.permissions import AllowAny
@@ -50,8 +49,6 @@ class PairingView(APIView):
         match exc:
             case kiosks.PairingError():
                 return _refuse("REFUSED", str(exc), 400)
-            case UnsupportedAlgorithm():
-                return _refuse("REFUSED", "The public key must be an ECDSA P-256 key.", 400)
             case exceptions.Throttled():
                 wait = math.ceil(getattr(exc, "wait", None) or 60)
                 problem = f"Too many attempts to pair. Try again in {wait} seconds."

@@ -39,7 +39,7 @@ NOTICES: dict[str, dict[str, Text]] = {
     },
     "offline": {
         "title": _("No connection to the server"),
-        "text": _("Reconnecting … Until then please use your PIN or badge."),
+        "text": _("Reconnecting … Until then please report to reception."),
     },
     "busy": {
         "title": _("One moment, please"),
@@ -69,25 +69,25 @@ REPEAT: Text = _("already recorded")
 REFUSALS: dict[str, dict[str, Text]] = {
     "NO_MATCH": {
         "title": _("Not recognised"),
-        "reason": _("Try again, look straight at the camera, or use your PIN or badge."),
+        "reason": _("Look straight at the camera and try again, or report to reception."),
     },
-    "AMBIGUOUS": {"title": _("Not sure who you are"), "reason": _("Use your PIN or badge.")},
+    "AMBIGUOUS": {"title": _("Not sure who you are"), "reason": _("Please report to reception.")},
     "PAD_FAILED": {
         "title": _("Not accepted"),
-        "reason": _("Stand before the camera yourself, or use your PIN or badge."),
+        "reason": _("Stand before the camera yourself, or report to reception."),
     },
     "LOW_QUALITY": {
         "title": _("Not seen well enough"),
         "reason": _("Look straight at the camera and hold still."),
     },
     "TOO_FAR": {"title": _("Too far away"), "reason": _("Please come closer.")},
-    "NOT_ALLOWED": {"title": _("Not allowed here now"), "reason": _("Please ask at reception.")},
+    "NOT_ALLOWED": {"title": _("Not allowed here now"), "reason": _("Please report to reception.")},
     "EXPIRED": {"title": _("Please try again"), "reason": _("The picture came too late.")},
     "ERROR": {"title": _("Please try again"), "reason": _("Something went wrong in the server.")},
 }
 REFUSAL: dict[str, Text] = {
     "title": _("Not accepted"),
-    "reason": _("Use your PIN or badge, or ask HR."),
+    "reason": _("Please report to reception."),
 }
 
 PAIRING: dict[str, Text] = {

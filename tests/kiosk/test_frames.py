@@ -167,7 +167,7 @@ async def test_a_kiosk_that_rests_is_known_to_the_workers(
 ) -> None:
     await stream.say({"type": "rest"})
     assert await stream.still_works()
-    assert outlet.take_resting() == [device.kiosk.pk]
+    assert outlet.take_resting("worker") == [device.kiosk.pk]
     assert valkey.llen("recognition") == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import redis
+from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from accesscontrol import kiosks
@@ -22,7 +23,7 @@ async def opened(device: Device) -> Stream:
 
 async def test_revoking_closes_the_open_stream_at_once(device: Device) -> None:
     stream = await opened(device)
-    await asyncio.to_thread(kiosks.revoke_kiosk, device.kiosk, by=None)
+    await database_sync_to_async(kiosks.revoke_kiosk)(device.kiosk, by=None)
     assert await stream.error() == "REVOKED"
     assert await stream.close_code() == Close.REVOKED
 
@@ -30,7 +31,7 @@ async def test_revoking_closes_the_open_stream_at_once(device: Device) -> None:
 async def test_pairing_anew_closes_the_stream_of_the_old_key(device: Device) -> None:
     stream = await opened(device)
     code = kiosks.new_pairing_code(device.kiosk, by=None)
-    await asyncio.to_thread(kiosks.redeem_code, code, public_der(new_key()))
+    await database_sync_to_async(kiosks.redeem_code)(code, public_der(new_key()))
     assert await stream.error() == "REVOKED"
     assert await stream.close_code() == Close.REVOKED
 

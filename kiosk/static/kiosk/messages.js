@@ -5,6 +5,17 @@ export const texts = JSON.parse(document.getElementById("texts").textContent);
 const STAY_MS = 4000;
 const AT_LEAST_MS = 1500;
 const MOST_QUEUED = 3;
+const LONG_WORD = 11; // letters that fit beside the icon at full size
+const ICONS = {
+  insecure: "lock",
+  "no-camera": "camera",
+  "permission-denied": "camera",
+  "camera-in-use": "camera",
+  asking: "camera",
+  offline: "offline",
+  elsewhere: "windows",
+  unsupported: "notice",
+};
 const GRAVE = new Set(["NO_MATCH", "PAD_FAILED", "NOT_ALLOWED"]);
 
 const element = (id) => document.getElementById(id);
@@ -78,17 +89,33 @@ const isGreeting = () => announced.decision.outcome === "ACCEPTED";
 function fillGreeting({ employee, direction, at, repeat }) {
   const time = at ? at.slice(11, 16) : ""; // the site's own clock, as the server wrote it
   const when = [texts.directions[direction] ?? "", time].filter(Boolean).join(" ");
-  element("greeting-name").textContent = employee ?? "";
-  element("greeting-when").textContent = repeat ? `${texts.repeat}, ${when}` : when;
+  fillBig("greeting-name", employee ?? "");
+  element("greeting-repeat").replaceChildren(...(repeat ? [texts.repeat, unseen(", ")] : []));
+  element("greeting-when").textContent = when;
   element("greeting").dataset.repeat = String(Boolean(repeat));
 }
 
 function fillRefusal({ outcome, reason }) {
   const usual = texts.refusals[outcome] ?? texts.refusal;
-  element("refusal-title").textContent = usual.title;
+  fillBig("refusal-title", usual.title);
   element("refusal-reason").textContent = reason ?? usual.reason;
   element("refusal").dataset.outcome = outcome;
   element("refusal").dataset.grave = String(GRAVE.has(outcome));
+}
+
+/** Read out, and there for who copies the text; on the screen the line break says it. */
+function unseen(text) {
+  const span = document.createElement("span");
+  span.className = "unseen";
+  span.textContent = text;
+  return span;
+}
+
+/** Big, but a long word (there are such names) smaller rather than broken. */
+function fillBig(id, text) {
+  const longest = Math.max(1, ...text.split(/[\s-]/).map((word) => word.length + 1));
+  element(id).textContent = text;
+  element(id).style.setProperty("--shrink", Math.min(1, LONG_WORD / longest));
 }
 
 function fillLive(shown) {
@@ -101,6 +128,7 @@ function fillNotice(shown) {
   const notice = texts.notices[shown];
   element("notice").hidden = !notice;
   if (!notice) return;
+  element("notice-icon").setAttribute("href", `#icon-${ICONS[shown] ?? "clock"}`);
   element("notice-title").textContent = notice.title;
   element("notice-text").textContent = notice.text;
   action.textContent = notice.action ?? "";
