@@ -40,6 +40,18 @@ def calibrate(
     genuine, impostor = all_scores(embeddings, people)
     if len(impostor) == 0:
         raise ValueError("a calibration needs images of at least two people")
+    return {
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "data": data,
+        "images": len(people),
+        "people": len(set(people)),
+        "impostor": _spread(impostor),
+        "genuine": _spread(genuine),
+        "thresholds": _table(genuine, impostor),
+    }
+
+
+def _table(genuine: Floats, impostor: Floats) -> list[dict[str, object]]:
     table = []
     for name in FMRS:
         if float(name) * len(impostor) < 1:
@@ -54,15 +66,7 @@ def calibrate(
         if len(genuine):
             row["tar"] = round(accept_rate(genuine, threshold), 5)
         table.append(row)
-    return {
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "data": data,
-        "images": len(people),
-        "people": len(set(people)),
-        "impostor": _spread(impostor),
-        "genuine": _spread(genuine),
-        "thresholds": table,
-    }
+    return table
 
 
 def all_scores(embeddings: NDArray[np.float32], people: Sequence[str]) -> tuple[Floats, Floats]:
