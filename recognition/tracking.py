@@ -233,7 +233,7 @@ def load(state: bytes) -> list[Presentation]:
     """The presentations that `dump` wrote; raises ValueError for anything else."""
     try:
         return [_presentation(raw) for raw in json.loads(state)]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a kiosk's presentations: {error}") from None
 
 
@@ -245,7 +245,18 @@ def _plain(presentation: Presentation) -> dict[str, Any]:
     return raw
 
 
+_WHOLE = (
+    "frames", "first_captured_ms", "captured_ms", "first_received_ms", "received_ms", "sequence",
+    "unlike",
+)  # fmt: skip
+
+
 def _presentation(raw: dict[str, Any]) -> Presentation:
     total = np.frombuffer(base64.b64decode(raw["total"]), dtype="<f4").astype(np.float32)
     box = np.asarray(raw["box"], dtype=np.float32)
+    numbers = np.array([*box, *total, raw["best_quality"], raw["widest"]], dtype=np.float64)
+    if box.shape != (4,) or not np.isfinite(numbers).all():
+        raise ValueError("a box has four numbers, and all of them are finite")
+    if any(type(raw[name]) is not int for name in _WHOLE) or not isinstance(raw["settled"], str):
+        raise ValueError("counts and times are whole numbers, an outcome is a word")
     return Presentation(**{**raw, "id": UUID(raw["id"]), "box": box, "total": total})

@@ -134,10 +134,12 @@ class Recogniser:
     def _presentations(self, kiosk_id: UUID) -> list[Presentation]:
         state = self._outlet.load_tracks(kiosk_id)
         try:
-            return tracking.load(state) if state else []
+            present = tracking.load(state) if state else []
         except ValueError:
             logger.warning("presentations of kiosk %s were unreadable, begun anew", kiosk_id)
             return []
+        # A worker of another model may have seen the frames before this one.
+        return [p for p in present if p.total.size == self.version().dimension]
 
     def _sightings(self, result: FrameResult, kiosk: Kiosk) -> list[Sighting]:
         """The frame's faces as tracking needs them; rotated, so Valkey holds no plain embedding."""
