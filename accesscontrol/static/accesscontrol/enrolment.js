@@ -3,8 +3,24 @@
 const EVERY_MS = 1500;
 const GIVE_UP_MS = 10 * 60 * 1000;
 
+function shownList() {
+  return document.getElementById("enrolment-photos");
+}
+
 function waitingIn(list) {
   return list.querySelector('[data-status="PENDING"]') !== null;
+}
+
+/** Whether the page shows each photo as the server has it. */
+function isCurrent(list, photos) {
+  const shown = [...list.querySelectorAll("[data-photo]")];
+  return (
+    shown.length === photos.length &&
+    photos.every(
+      (photo, index) =>
+        shown[index].dataset.photo === photo.id && shown[index].dataset.status === photo.status,
+    )
+  );
 }
 
 /** Replace the list by the one of a freshly loaded page, so that it is drawn in one place only. */
@@ -13,21 +29,18 @@ async function redraw() {
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("enrolment-photos");
-  if (fresh) document.getElementById("enrolment-photos").replaceWith(fresh);
+  if (fresh) shownList().replaceWith(fresh);
 }
 
-async function follow(list) {
+async function follow(stateUrl) {
   const until = Date.now() + GIVE_UP_MS;
-  let known = null;
-  while (waitingIn(document.getElementById("enrolment-photos")) && Date.now() < until) {
+  while (waitingIn(shownList()) && Date.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     try {
-      const answer = await fetch(list.dataset.stateUrl, { credentials: "same-origin" });
-      if (!answer.ok) return; // logged out, or no longer allowed
-      const state = await answer.text();
-      const waiting = JSON.parse(state).waiting;
-      if (state !== known && (known !== null || waiting === 0)) await redraw();
-      known = state;
+      const answer = await fetch(stateUrl, { credentials: "same-origin" });
+      if (!answer.ok || answer.redirected) return; // logged out, or no longer allowed
+      const { photos } = await answer.json();
+      if (!isCurrent(shownList(), photos)) await redraw();
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // the server is away: ask again
     }
@@ -36,6 +49,8 @@ async function follow(list) {
 
 function limitFiles(form) {
   const input = form.querySelector('input[type="file"]');
+  // Unfold's own listener looks for the text field of its file widget, which is not here.
+  input.hasChangeListener = true;
   input.addEventListener("change", () => {
     const tooMany = input.files.length > Number(form.dataset.maxFiles);
     input.setCustomValidity(tooMany ? form.dataset.tooMany : "");
@@ -44,5 +59,4 @@ function limitFiles(form) {
 }
 
 document.querySelectorAll("form[data-max-files]").forEach(limitFiles);
-const list = document.getElementById("enrolment-photos");
-if (list) follow(list);
+if (shownList()) follow(shownList().dataset.stateUrl);

@@ -1,0 +1,192 @@
+"""The admin in a real Chromium against the real server: it works, and its policy is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from django.contrib.auth.models import Group
+from django.urls import reverse
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from accesscontrol import enrolment
+from accesscontrol.groups import ensure_groups
+from accesscontrol.models import Employee, Kiosk, Refusal
+from tests.factories import (
+    DecisionFactory,
+    EmployeeFactory,
+    KioskFactory,
+    PhotoFactory,
+    PunchFactory,
+    SiteFactory,
+    UserFactory,
+    jpeg_bytes,
+)
+from tests.kiosk.browser import chromium
+from tests.kiosk.server import WebServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, chromium(playwright) as running:
+        yield running
+
+
+@pytest.fixture
+def web(transactional_db: None, valkey: redis.Redis) -> Iterator[WebServer]:
+    server = WebServer()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser's console complained of: broken policy, scripts, missing files."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, web: WebServer, complaints: list[str]) -> Iterator[Page]:
+    context = browser.new_context(base_url=web.url)
+    page = context.new_page()
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(f"{page.url} {message.text}")
+            if message.type in {"error", "warning"}
+            else None
+        ),
+    )
+    page.on("pageerror", lambda error: complaints.append(f"{page.url} {error}"))
+    yield page
+    context.close()
+
+
+def log_in(page: Page, username: str) -> None:
+    page.goto(reverse("admin:login"))
+    page.fill("input[name=username]", username)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    expect(page).to_have_url(reverse("admin:index"))
+
+
+def every_page() -> list[str]:
+    """The address of each kind of page, with something on it."""
+    punch = PunchFactory.create(employee__name="</script><script>alert(1)</script>")
+    photo = PhotoFactory.create(employee=punch.employee, file_name="<b onclick=alert(1)>")
+    decision = DecisionFactory.create(site=punch.site)
+    rows = {
+        "site": punch.site_id,
+        "employee": punch.employee_id,
+        "kiosk": punch.kiosk_id,
+        "decision": decision.pk,
+        "punch": punch.pk,
+        "threshold": decision.threshold_row_id,
+        "modelversion": decision.model_version_id,
+    }
+    addresses = [reverse("admin:index"), reverse("admin:accesscontrol_punch_export")]
+    for noun, pk in rows.items():
+        addresses.append(reverse(f"admin:accesscontrol_{noun}_changelist"))
+        addresses.append(reverse(f"admin:accesscontrol_{noun}_change", args=[pk]))
+    more = ("site_add", "employee_add", "kiosk_add", "user_add", "user_changelist")
+    one = [photo.employee_id, photo.pk]
+    return [
+        *addresses,
+        *(reverse(f"admin:accesscontrol_{name}") for name in (*more, "auditentry_changelist")),
+        reverse("admin:auth_group_changelist"),
+        reverse("admin:password_change"),
+        reverse("admin:accesscontrol_employee_withdraw", args=[punch.employee_id]),
+        reverse("admin:accesscontrol_employee_photo_delete", args=one),
+        reverse("admin:accesscontrol_kiosk_pair", args=[punch.kiosk_id]),
+        reverse("admin:accesscontrol_kiosk_revoke", args=[punch.kiosk_id]),
+    ]
+
+
+def test_no_page_of_the_admin_breaks_the_policy_or_a_script(
+    page: Page, complaints: list[str]
+) -> None:
+    UserFactory.create(username="it", superuser=True)
+    page.on("dialog", lambda dialog: complaints.append(f"a script ran: {dialog.message}"))
+    log_in(page, "it")
+    for address in every_page():
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.status == 200, address
+        page.wait_for_load_state("networkidle")
+    assert complaints == []
+
+
+def test_hr_enrols_a_person_and_sees_what_becomes_of_each_photo(
+    page: Page, complaints: list[str], tmp_path: Path
+) -> None:
+    ensure_groups()
+    SiteFactory.create(name="Berlin")
+    UserFactory.create(username="hr", staff=True).groups.add(Group.objects.get(name="HR"))
+    for name, colour in (("wall.jpg", "grey"), ("sky.jpg", "blue")):
+        (tmp_path / name).write_bytes(jpeg_bytes(colour=colour))
+    (tmp_path / "letter.jpg").write_text("Dear Sir")
+
+    log_in(page, "hr")
+    page.goto(reverse("admin:accesscontrol_employee_add"))
+    page.select_option("select[name=site]", label="Berlin")
+    page.fill("input[name=number]", "7")
+    page.fill("input[name=name]", "Asha Rao")
+    page.click("button[name=_save]")
+    page.fill("input[name=text_version]", "2026-01 signed")
+    page.click("text=Record consent")
+    files = [tmp_path / name for name in ("wall.jpg", "letter.jpg", "sky.jpg")]
+    page.set_input_files("input[name=photos]", files)
+    page.click("button:has-text('Upload photos')")
+
+    expect(page.get_by_text("letter.jpg:")).to_be_visible()
+    expect(page.locator("[data-status=PENDING]")).to_have_count(2)
+    page.evaluate("window.notReloaded = true")
+    photo = enrolment.claim_photo()
+    assert photo is not None
+    enrolment.refuse_photo(photo, Refusal.NO_FACE)
+
+    expect(page.get_by_text("No face found")).to_be_visible(timeout=15_000)
+    expect(page.locator("[data-status=PENDING]")).to_have_count(1)
+    assert page.evaluate("window.notReloaded") is True
+    assert Employee.objects.get(number="7").photos.count() == 2
+    assert complaints == []
+
+
+def test_hr_filters_the_log_and_downloads_it(page: Page, complaints: list[str]) -> None:
+    site = SiteFactory.create(name="Berlin", slug="berlin")
+    PunchFactory.create(employee=EmployeeFactory.create(site=site, name="Jörg"))
+    PunchFactory.create(employee__name="Elsewhere")
+    UserFactory.create(username="it", superuser=True)
+    log_in(page, "it")
+    page.goto(reverse("admin:accesscontrol_punch_changelist"))
+    page.click("a:has-text('Filters')")
+    page.select_option("#filter-form select[name=site__id__exact]", label="Berlin", force=True)
+    page.click("text=Apply Filters")
+    expect(page.locator("#result_list")).to_contain_text("Jörg")
+    expect(page.locator("#result_list")).not_to_contain_text("Elsewhere")
+
+    page.click("text=Export CSV")
+    with page.expect_download() as download:
+        page.click("button:has-text('Export')")
+    assert download.value.suggested_filename.startswith("attendance_berlin_")
+    content = Path(download.value.path()).read_text("utf-8-sig")
+    assert "Jörg" in content
+    assert "Elsewhere" not in content
+    assert complaints == []
+
+
+def test_it_makes_a_pairing_code(page: Page, complaints: list[str]) -> None:
+    kiosk: Kiosk = KioskFactory.create()
+    UserFactory.create(username="it", superuser=True)
+    log_in(page, "it")
+    page.goto(reverse("admin:accesscontrol_kiosk_change", args=[kiosk.pk]))
+    page.click("text=New pairing code")
+    page.click("button:has-text('Make code')")
+    expect(page.locator("#pairing-code")).to_contain_text("-")
+    expect(page.locator("svg.segno")).to_be_visible()
+    assert complaints == []
