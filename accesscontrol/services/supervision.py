@@ -18,6 +18,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from accesscontrol.services import child
 from accesscontrol.services.errors import ServicesError
+from accesscontrol.services.folders import write_private
 from accesscontrol.services.parts import Part, write_children
 from accesscontrol.services.waiting import StopSignals
 
@@ -47,8 +48,7 @@ class Supervisor:
     def __init__(self, home: Path, parts: list[Part], lock_descriptor: int) -> None:
         self.home = home
         self.parts = {part.name: part for part in parts}
-        # A socket's path may have 107 bytes only, and the home folder can lie deeper.
-        self._socket_folder = Path(tempfile.mkdtemp(prefix="gatehouse-", dir=_short_folder()))
+        self._socket_folder = _new_socket_folder(home)
         self._socket = self._socket_folder / "s"
         _write_files(home, parts)
         self._process = self._start(lock_descriptor)
@@ -221,6 +221,19 @@ stdout_logfile=log/{part.name}.log
 stdout_logfile_maxbytes=5MB
 stdout_logfile_backups=3
 """
+
+
+def _new_socket_folder(home: Path) -> Path:
+    """Make a folder for the socket: its path may have 107 bytes, and `home` can lie deeper.
+
+    Its name is noted, so that the next start removes it if this one is killed.
+    """
+    note = home / "run" / "socket-folder"
+    if note.exists():
+        shutil.rmtree(note.read_text(), ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="gatehouse-", dir=_short_folder()))
+    write_private(note, str(folder))
+    return folder
 
 
 def _short_folder() -> str | None:

@@ -129,11 +129,14 @@ def test_a_second_start_on_the_same_home_is_refused_and_names_the_first(up: Up) 
 def test_killing_up_ends_everything_and_the_next_start_works(up: Up) -> None:
     remember(up.home, "before")
     processes = up.descendants()
+    socket_folder = Path((up.home / "run" / "socket-folder").read_text())
+    assert socket_folder.exists()
 
     up.signal(signal.SIGKILL)
 
     with running_up(up.home, "--services-only"):
         assert remembered(up.home) == ["before"]
+        assert not socket_folder.exists()
     assert all_gone(processes)
 
 
