@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from django.db import DatabaseError
 from accesscontrol import crypto, enrolment, keyring, thresholds
 from accesscontrol.enrolment import Enrolled
 from accesscontrol.models import EnrolmentPhoto, ModelVersion, Refusal, Template
-from recognition.images import PHOTO_LIMITS, ImageError, decode
+from recognition.images import PHOTO_LIMITS, ImageError, ImageLimits, decode
 from recognition.pipeline import Pipeline
 from recognition.types import Face, FrameResult, Pixels
 
@@ -43,7 +44,9 @@ def judge(result: FrameResult) -> Face | Refusal:
     face = faces[0]
     if _width(face) < SMALLEST_FACE:
         return Refusal.FACE_TOO_SMALL
-    if face.quality is None or face.embedding is None or face.quality.score < LOWEST_QUALITY:
+    if face.quality is None or face.embedding is None:
+        return Refusal.LOW_QUALITY
+    if not face.quality.score >= LOWEST_QUALITY:  # so that NaN is refused
         return Refusal.LOW_QUALITY
     return face
 
@@ -72,7 +75,7 @@ def _examine(
     photo: EnrolmentPhoto, pipeline: Pipeline, version: ModelVersion
 ) -> Enrolled | Refusal:
     try:
-        pixels = decode(enrolment.open_photo(photo), PHOTO_LIMITS).pixels
+        pixels = decode(enrolment.open_photo(photo), _limits()).pixels
     except ImageError:
         return Refusal.UNREADABLE
     except crypto.SealError:
@@ -85,6 +88,13 @@ def _examine(
     if _is_somebody_else(photo, face.embedding, version):
         return Refusal.OTHER_PERSON
     return Enrolled(_reencoded(pixels), face.embedding, face.quality.to_dict())
+
+
+def _limits() -> ImageLimits:
+    """What the upload let in is decoded: both go by the same settings."""
+    return replace(
+        PHOTO_LIMITS, max_bytes=settings.PHOTO_MAX_BYTES, max_pixels=settings.PHOTO_MAX_PIXELS
+    )
 
 
 def _is_somebody_else(
