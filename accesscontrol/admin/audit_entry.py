@@ -9,18 +9,22 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter, RangeDateTimeFilter
 
-from accesscontrol.admin.base import ReadOnlyAdmin
+from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell
 from accesscontrol.models import AuditEntry
 
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
-    list_display = ("at", "actor", "action", "subject", "detail_line")
+    list_display = ("time", "actor", "action", "subject", "detail_line")
     list_filter = (("action", AllValuesCheckboxFilter), ("at", RangeDateTimeFilter))
     list_filter_submit = True
     search_fields = ("actor", "subject")
-    fields = ("at", "actor", "action", "subject", "detail_text", "previous_hash", "hash")
-    readonly_fields = ("detail_text",)
+    fields = ("time", "actor", "action", "subject", "detail_text", "previous_hash", "hash")
+    readonly_fields = ("time", "detail_text")
+
+    @admin.display(description=_("time"), ordering="id")
+    def time(self, row: AuditEntry) -> str:
+        return clock_cell("UTC", row.at)
 
     @admin.display(description=_("detail"))
     def detail_line(self, row: AuditEntry) -> str:

@@ -56,7 +56,7 @@ def status_of(kiosk: Kiosk) -> KioskStatus | None:
 
 @admin.register(Kiosk)
 class KioskAdmin(DomainAdmin[Kiosk]):
-    list_display = ("name", "site", "state", "last_seen", "direction", "paired")
+    list_display = ("name", "site", "state", "last_seen", "direction")
     list_filter = (("site", RelatedDropdownFilter),)
     list_filter_submit = True
     list_select_related = ("site", "status")
@@ -78,10 +78,6 @@ class KioskAdmin(DomainAdmin[Kiosk]):
     def last_seen(self, kiosk: Kiosk) -> str:
         status = status_of(kiosk)
         return clock_cell(kiosk.site.time_zone, status.last_seen_at if status else None)
-
-    @admin.display(description=_("paired at"), ordering="paired_at")
-    def paired(self, kiosk: Kiosk) -> str:
-        return clock_cell(kiosk.site.time_zone, kiosk.paired_at)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Kiosk | None = None) -> Any:
         return ("site",) if obj else ()  # its decisions and punches belong to that site
@@ -118,7 +114,7 @@ class KioskAdmin(DomainAdmin[Kiosk]):
                 "colour": STATE_COLOURS[state],
                 "last_seen": self.last_seen(kiosk),
                 "address": getattr(status_of(kiosk), "connected_from", None),
-                "paired_at": self.paired(kiosk),
+                "paired_at": clock_cell(kiosk.site.time_zone, kiosk.paired_at),
                 "revocable": bool(kiosk.public_key) and kiosk.revoked_at is None,
                 "counts": pairing_views.frame_counts(kiosk.pk),
             }

@@ -8,21 +8,25 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from accesscontrol.admin.base import ReadOnlyAdmin
+from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell
 from accesscontrol.models import ModelVersion
 
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
-    list_display = ("__str__", "is_active", "dimension", "licence", "registered_at")
+    list_display = ("__str__", "is_active", "dimension", "licence", "time")
     fields = (
         ("name", "version"),
-        ("is_active", "registered_at"),
+        ("is_active", "time"),
         ("dimension", "licence"),
         "sha256",
         "measured",
     )
-    readonly_fields = ("measured",)
+    readonly_fields = ("time", "measured")
+
+    @admin.display(description=_("registered at"), ordering="registered_at")
+    def time(self, row: ModelVersion) -> str:
+        return clock_cell("UTC", row.registered_at)
 
     @admin.display(description=_("calibration"))
     def measured(self, row: ModelVersion) -> str:

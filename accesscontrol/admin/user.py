@@ -25,8 +25,12 @@ else:
     class UserBase(DjangoUserAdmin, ModelAdmin):
         """Django's user admin in unfold's clothes."""
 
+        compressed_fields = False
+
     class GroupBase(DjangoGroupAdmin, ModelAdmin):
         """Django's group admin in unfold's clothes."""
+
+        compressed_fields = False
 
 
 @admin.register(User)
