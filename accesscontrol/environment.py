@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import Field, ValidationError, field_validator
@@ -58,25 +58,39 @@ class Environment(BaseSettings):
     @field_validator("gatehouse_home", "gatehouse_keyring")
     @classmethod
     def absolute(cls, value: Path | None) -> Path | None:
-        return value.expanduser().absolute() if value else None
+        if value is None:
+            return None
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError(f"there is no home folder for {value.parts[0]}") from None
 
     @field_validator("database_url")
     @classmethod
     def is_postgres(cls, value: str | None) -> str | None:
-        if value and urlsplit(value).scheme not in {"postgres", "postgresql"}:
+        if value and not _is_url(value, {"postgres", "postgresql"}):
             raise ValueError("must be postgresql://user:password@host:port/name")
         return value
 
     @field_validator("redis_url")
     @classmethod
     def is_redis(cls, value: str | None) -> str | None:
-        if value and urlsplit(value).scheme not in {"redis", "rediss"}:
+        if value and not _is_url(value, {"redis", "rediss"}):
             raise ValueError("must be redis://:password@host:port/0 (or rediss:// for TLS)")
         return value
 
     @property
     def keyring_path(self) -> Path:
         return self.gatehouse_keyring or self.gatehouse_home / "keys" / "keyring.json"
+
+
+def _is_url(value: str, schemes: set[str]) -> bool:
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:  # its own text may quote a part of the password
+        return False
+    return parts.scheme in schemes and port != 0
 
 
 def read_environment() -> Environment:
@@ -112,7 +126,7 @@ def embedded_services(home: Path) -> dict[str, str]:
 
 
 def database_settings(url: str | None) -> dict[str, object]:
-    """Turn a postgresql:// URL into Django's DATABASES entry.
+    """Turn a postgresql:// URL into Django's DATABASES entry; its query holds libpq's options.
 
     Without a URL the entry points at a port where nothing listens, so that every query fails
     and the system check `gatehouse.E002` can say what to do.
@@ -131,7 +145,8 @@ def database_settings(url: str | None) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
             "connect_timeout": 5,
+            **dict(parse_qsl(parts.query)),  # libpq's own, like sslmode
+            "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
         },
     }
