@@ -28,6 +28,9 @@ class KeySet:
     current: str
     keys: dict[str, bytes]
 
+    def __repr__(self) -> str:  # a traceback must not print keys
+        return f"KeySet({self.current!r}, …)"
+
     def key(self, key_id: str) -> bytes:
         try:
             return self.keys[key_id]
@@ -79,7 +82,7 @@ def _read(path: Path, _changed_ns: int) -> Keyring:
             templates=_key_set(raw["templates"]),
             frames=_key(raw["frames"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise KeyringError(
             f"The keyring at {path} is damaged ({type(error).__name__}). Restore it from backup; "
             "without it photos and templates cannot be read."
