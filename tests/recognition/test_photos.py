@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from django.conf import settings as django_settings
 from PIL import Image, ImageFilter
 from pytest_django.fixtures import Settings
 
@@ -90,7 +91,7 @@ def cosine(template: Template, pipeline: Pipeline, pixels: Pixels) -> float:
     """Of a kept template with the face of a picture."""
     embedding = pipeline.analyse_pixels([pixels])[0].faces[0].embedding
     assert embedding is not None
-    keys = keyring.load(enrolment.settings.KEYRING_PATH).templates
+    keys = keyring.load(django_settings.KEYRING_PATH).templates
     kept = np.asarray(template.embedding, np.float32)
     return float(kept @ crypto.rotate(embedding, keys.key(template.rotation_id)))
 
