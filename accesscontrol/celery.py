@@ -1,5 +1,5 @@
-"""The Celery application. The web process only sends to it, by task name; workers import
-`recognition.tasks`, and torch with it."""
+"""The Celery application. Web and beat only send to it, by task name; workers alone are started
+with `--include recognition.tasks`, and load torch with it."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "accesscontrol.settings")
 
-app = Celery("gatehouse", include=["recognition.tasks"])
+app = Celery("gatehouse")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -114,7 +114,7 @@ def embedded_services(home: Path) -> dict[str, str]:
     path = home / "services.json"
     try:
         services = json.loads(path.read_text())
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except ValueError as error:
         raise ImproperlyConfigured(
