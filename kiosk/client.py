@@ -81,6 +81,7 @@ class KioskClient:
         self._rested = asyncio.Event()
         self._refused: str | None = None
         self._source_ended = False
+        self._finished = False
 
     async def run(self) -> None:
         """Play everything. Returns only with `once`. Raises ClientError."""
@@ -91,6 +92,9 @@ class KioskClient:
             for task in (playing, connection):
                 if task.done():
                     task.result()
+            self._finished = True
+            if self._link:
+                await self._link.socket.close()
         finally:
             for task in (playing, connection):
                 task.cancel()
@@ -103,6 +107,8 @@ class KioskClient:
         longest = LONGEST_BACKOFF_ONCE_S if self.playing.once else LONGEST_BACKOFF_S
         while True:
             was_ready, problem = await self._connect_once()
+            if self._finished:
+                return
             if was_ready:
                 backoff, lost_at = FIRST_BACKOFF_S, time.monotonic()
             self.complain(problem)

@@ -7,7 +7,6 @@ import json
 import stat
 import subprocess
 import sys
-import threading
 import uuid
 from pathlib import Path
 
@@ -123,7 +122,7 @@ def test_the_command_pairs_plays_and_prints_each_decision_as_a_json_line(
     assert json.loads(file.read_text())["kiosk"] == str(kiosk.pk)
 
     again = play_kiosk(*base)
-    assert (again.returncode, again.stdout) == (0, "")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert worker.rests == 2
 
     wrong = play_kiosk("--pair", code, *base)
@@ -240,24 +239,23 @@ def test_a_source_that_cannot_be_read_is_named(
     assert any(str(path) in line for line in run.complaints)
 
 
-def test_a_server_killed_in_the_middle_is_found_again(
+async def test_a_server_killed_in_the_middle_is_found_again(
     device: Identity, worker: StandInWorker, image: Path
 ) -> None:
     server = WebServer()
+    run = Run(server.url, device, image, hold_s=600)
+    playing = asyncio.create_task(run.client.run())
     try:
-        run = Run(server.url, device, image, hold_s=6)
-        running = threading.Thread(target=run.to_its_end)
-        running.start()
-        until_frames(worker, 3)
+        await asyncio.to_thread(until_frames, worker, 3)
         server.kill()
         seen = len(worker.frames)
-        server.start()
-        until_frames(worker, seen + 3)
-        running.join(timeout=60)
-        assert not running.is_alive()
-        assert worker.rests == 1
+        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(until_frames, worker, seen + 3)
         assert any("Trying again" in line for line in run.complaints)
+        assert not playing.done()
     finally:
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
         server.kill()
 
 
