@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accesscontrol import audit, thresholds
 from accesscontrol.models import ModelVersion, Site
@@ -35,6 +35,9 @@ def register_model(facts: ModelFacts) -> ModelVersion:
     The first one of an installation becomes the active one and gives every site its default
     threshold; later ones wait for a deliberate switch. Safe to call at every start.
     """
+    with connection.cursor() as cursor:
+        # One at a time: of two first models at once only one may become the active one.
+        cursor.execute("LOCK TABLE accesscontrol_modelversion IN SHARE ROW EXCLUSIVE MODE")
     version, created = ModelVersion.objects.get_or_create(
         sha256=facts.sha256,
         defaults={
@@ -50,6 +53,10 @@ def register_model(facts: ModelFacts) -> ModelVersion:
         audit.record(
             "worker", "register_model", f"model_version:{version.pk}", {"name": str(version)}
         )
+    if facts.calibration and not version.calibration:
+        # Registered before its calibration was shipped.
+        version.calibration = facts.calibration
+        version.save(update_fields=["calibration"])
     if version.is_active:
         for site in Site.objects.exclude(thresholds__model_version=version):
             thresholds.set_default(site, version)
