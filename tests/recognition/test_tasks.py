@@ -38,7 +38,7 @@ def recogniser(
 
 def messages(valkey: redis.Redis, queue: str) -> list[dict[str, object]]:
     """What waits in a queue of the broker."""
-    return [json.loads(raw) for raw in valkey.lrange(queue, 0, -1)]  # type: ignore[union-attr]
+    return [json.loads(raw) for raw in valkey.lrange(queue, 0, -1)]
 
 
 class TestPhotos:
