@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from recognition.evaluate.calibration import all_scores, calibrate, calibration_path
+from recognition.evaluate.calibration import _table, all_scores, calibrate, calibration_path
 from recognition.types import ModelInfo
 from recognition.weights import MODELS
 
@@ -31,23 +32,39 @@ def test_every_pair_is_compared_once() -> None:
     np.testing.assert_allclose(np.sort(impostor), np.sort(expected[False]), atol=1e-6)
 
 
-def test_each_threshold_keeps_its_false_match_rate() -> None:
-    vectors, people = embeddings(150), [str(number // 2) for number in range(150)]
-    _, impostor = all_scores(vectors, people)
-    calibration = calibrate(vectors, people, MODEL, "made up")
-    table = calibration["thresholds"]
+def rows(vectors: np.ndarray, people: list[str]) -> list[dict[str, Any]]:
+    table = calibrate(vectors, people, MODEL, "made up")["thresholds"]
     assert isinstance(table, list)
-    assert [row["fmr"] for row in table] == ["1e-2", "1e-3", "1e-4"]
-    for row in table:
+    return table
+
+
+def test_each_measured_threshold_keeps_its_false_match_rate() -> None:
+    vectors, people = embeddings(800), [str(number // 2) for number in range(800)]
+    _, impostor = all_scores(vectors, people)
+    measured = [row for row in rows(vectors, people) if not row["extrapolated"]]
+    assert [row["fmr"] for row in measured] == ["1e-2", "1e-3", "1e-4"]
+    for row in measured:
         accepted = int((impostor >= row["threshold"]).sum())
         assert accepted == row["false_matches"]
         assert accepted <= float(row["fmr"]) * len(impostor)
 
 
-def test_a_rate_that_the_data_cannot_show_is_left_out() -> None:
-    calibration = calibrate(embeddings(20), [str(n) for n in range(20)], MODEL, "made up")
-    table = calibration["thresholds"]
-    assert isinstance(table, list)
+def test_a_rate_that_too_few_pairs_would_show_is_extrapolated_and_says_so() -> None:
+    table = rows(embeddings(800), [str(number // 2) for number in range(800)])
+    assert [row["fmr"] for row in table if row["extrapolated"]] == ["1e-5", "1e-6"]
+    thresholds = [row["threshold"] for row in table]
+    assert thresholds == sorted(thresholds)
+
+
+def test_the_extrapolation_of_a_normal_tail_is_the_normal_tail() -> None:
+    scores = np.random.default_rng(1).normal(0.0, 0.14, size=4_000_000)
+    table = _table(np.zeros(0), scores)
+    assert table[-1]["extrapolated"]
+    assert table[-1]["threshold"] == pytest.approx(0.14 * 4.7534, abs=0.02)
+
+
+def test_with_fewer_than_two_measured_rates_nothing_is_extrapolated() -> None:
+    table = rows(embeddings(100), [str(number) for number in range(100)])
     assert [row["fmr"] for row in table] == ["1e-2"]
 
 
