@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, cast
 
 import pytest
 import redis
+from channels.db import database_sync_to_async
 from cryptography.hazmat.primitives import serialization
 
 from tests.factories import KioskFactory
 from tests.kiosk.device import Device, new_key
 from tests.kiosk.server import StandInWorker, WebServer, faces
 
+NewDevice = Callable[..., Awaitable[Device]]
+
 
 def make_device(**kiosk: Any) -> Device:
+    """`paired=False`: the kiosk has no key yet."""
     key = new_key()
+    if kiosk.get("paired") is False:
+        return Device(KioskFactory.create(), key)
     pem = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -23,14 +29,14 @@ def make_device(**kiosk: Any) -> Device:
 
 
 @pytest.fixture
-def new_device(transactional_db: None, valkey: redis.Redis) -> Callable[..., Device]:
-    """Makes devices of paired kiosks; takes the kiosk's fields."""
-    return make_device
+def new_device(transactional_db: None, valkey: redis.Redis) -> NewDevice:
+    """Makes devices of paired kiosks, to be awaited; takes the kiosk's fields."""
+    return cast(NewDevice, database_sync_to_async(make_device))
 
 
 @pytest.fixture
-def device(new_device: Callable[..., Device]) -> Device:
-    return new_device()
+def device(transactional_db: None, valkey: redis.Redis) -> Device:
+    return make_device()
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
 
 import pytest
 import redis
+from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from accesscontrol import kiosks
 from accesscontrol.models import KioskStatus
 from kiosk import attempts, consumers, protocol
 from kiosk.protocol import Close
-from tests.factories import KioskFactory
+from tests.kiosk.conftest import NewDevice
 from tests.kiosk.device import Device, Stream
-
-NewDevice = Callable[..., Device]
 
 
 async def refusal(stream: Stream) -> tuple[str, str, int]:
@@ -49,17 +47,17 @@ async def test_a_device_that_signs_the_challenge_is_told_the_kiosks_limits(devic
 
 
 async def test_wrong_unknown_revoked_and_unpaired_look_the_same(new_device: NewDevice) -> None:
-    revoked = new_device(revoked_at=timezone.now())
+    revoked = await new_device(revoked_at=timezone.now())
     stream = Stream(revoked.kiosk.pk)
     nonce = await stream.challenge()
     await stream.say(protocol.proof(revoked.signature(nonce)))
     answers = {
         await refusal(stream),
-        await wrong_proof(new_device().kiosk.pk),
-        await wrong_proof(KioskFactory.create().pk),
+        await wrong_proof((await new_device()).kiosk.pk),
+        await wrong_proof((await new_device(paired=False)).kiosk.pk),
         await wrong_proof(uuid.uuid4()),
-        await wrong_proof(new_device().kiosk.pk, b""),
-        await wrong_proof(new_device().kiosk.pk, bytes(64)),
+        await wrong_proof((await new_device()).kiosk.pk, b""),
+        await wrong_proof((await new_device()).kiosk.pk, bytes(64)),
     }
     assert len(answers) == 1
     code, _message, close = answers.pop()
@@ -67,7 +65,7 @@ async def test_wrong_unknown_revoked_and_unpaired_look_the_same(new_device: NewD
 
 
 async def test_another_kiosks_key_opens_nothing(new_device: NewDevice) -> None:
-    mine, other = new_device(), new_device()
+    mine, other = await new_device(), await new_device()
     for signed_for in (mine.kiosk.pk, other.kiosk.pk):
         stream = Stream(other.kiosk.pk)
         nonce = await stream.challenge()
@@ -169,7 +167,7 @@ async def test_many_connections_at_once_get_no_more_guesses(device: Device) -> N
 
 
 async def test_failures_of_one_kiosk_do_not_touch_another(new_device: NewDevice) -> None:
-    victim, bystander = new_device(), new_device()
+    victim, bystander = await new_device(), await new_device()
     for _ in range(attempts.ALLOWED):
         await wrong_proof(victim.kiosk.pk)
     stream = Stream(bystander.kiosk.pk)
@@ -216,6 +214,6 @@ async def test_only_our_own_pages_may_open_a_stream(
 async def test_the_right_key_of_a_kiosk_revoked_meanwhile_is_refused(device: Device) -> None:
     stream = Stream(device.kiosk.pk)
     nonce = await stream.challenge()
-    kiosks.revoke_kiosk(device.kiosk, by=None)
+    await database_sync_to_async(kiosks.revoke_kiosk)(device.kiosk, by=None)
     await stream.say(protocol.proof(device.signature(nonce)))
     assert (await refusal(stream))[0] == "NOT_AUTHENTICATED"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from accesscontrol import notify
+from tests.kiosk.conftest import NewDevice
 from tests.kiosk.device import Device, Stream
 
 DECISION = {
@@ -29,9 +29,9 @@ async def test_a_decision_arrives_unchanged(device: Device) -> None:
     await stream.leave()
 
 
-async def test_no_kiosk_sees_the_results_of_another(new_device: Callable[..., Device]) -> None:
-    site = new_device().kiosk.site
-    mine, other = new_device(site=site), new_device(site=site)
+async def test_no_kiosk_sees_the_results_of_another(new_device: NewDevice) -> None:
+    site = (await new_device()).kiosk.site
+    mine, other = await new_device(site=site), await new_device(site=site)
     here, there = Stream(mine.kiosk.pk), Stream(other.kiosk.pk)
     await here.open(mine)
     await there.open(other)
