@@ -13,9 +13,11 @@ django_application = get_asgi_application()  # before anything that imports mode
 from django.conf import settings  # noqa: E402
 from django.utils.module_loading import import_string  # noqa: E402
 
+from accesscontrol.request_limit import LimitedRequests  # noqa: E402
+
 application = ProtocolTypeRouter(
     {
-        "http": django_application,
+        "http": LimitedRequests(django_application, settings.REQUEST_MAX_BYTES),
         # Named in the settings, as URLs are, because the domain does not import the kiosk.
         "websocket": URLRouter(import_string(settings.WEBSOCKET_ROUTES)),
     }

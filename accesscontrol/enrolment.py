@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 # Employees are locked with no_key=True: a full lock would also stop whoever only refers to the row,
 # and a deferred foreign key is checked at the commit, when its transaction holds the audit log.
+CONSENT_TEXT_MAX = 100
 MAX_PHOTOS = 10
 MAX_ATTEMPTS = 3
 
@@ -60,6 +61,8 @@ def give_consent(employee: Employee, *, text_version: str, by: User | None) -> C
         return live
     if not text_version.strip():
         raise EnrolmentError("Say which consent text was agreed to, for example “2026-01 signed”.")
+    if len(text_version) > CONSENT_TEXT_MAX:
+        raise EnrolmentError(f"Name the consent text in at most {CONSENT_TEXT_MAX} characters.")
     consent = Consent.objects.create(
         employee=employee,
         given_at=timezone.now(),

@@ -1065,6 +1065,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="punch",
+            index=models.Index(fields=["-at", "-id"], name="punch_by_time"),
+        ),
+        migrations.AddIndex(
+            model_name="punch",
             index=models.Index(fields=["site", "at", "id"], name="punch_by_site_and_time"),
         ),
         migrations.AddIndex(

@@ -50,6 +50,7 @@ class Punch(models.Model):
         verbose_name_plural = _("punches")
         ordering = ["-at", "-id"]
         indexes = [
+            models.Index(fields=["-at", "-id"], name="punch_by_time"),
             models.Index(fields=["site", "at", "id"], name="punch_by_site_and_time"),
             models.Index(fields=["employee", "-at"], name="punch_by_employee_and_time"),
         ]
