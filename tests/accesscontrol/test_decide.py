@@ -177,7 +177,7 @@ class TestRefusing:
 class TestPrecedence:
     """Of several reasons the one that stands first here is given."""
 
-    REASONS = (
+    REASONS: tuple[tuple[Outcome, dict[str, Any]], ...] = (
         (Outcome.ERROR, {"failed_search": True}),
         (Outcome.NOT_CALIBRATED, {"policy": None}),
         (Outcome.ERROR, {"quality": NAN}),
