@@ -65,7 +65,7 @@ lock: ## resolve the packages anew into the lock files (UPGRADE=1: to their newe
 		for pair in "requirements.lock:" "requirements-dev.lock:--extra=dev"; do \
 			lock=$${pair%%:*}; extra=$${pair#*:}; \
 			cp "$$lock" "$$tools/resolved"; \
-			"$$tools/venv/bin/python" -m piptools compile --quiet --strip-extras --no-header --no-annotate \
+			"$$tools/venv/bin/python" -m piptools compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \
 				--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 				$(if $(UPGRADE),--upgrade) $$extra --output-file "$$tools/resolved" pyproject.toml; \
 			{ echo "# Exact versions of all packages. Made by: make lock"; \

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import PurePath
 
 import numpy as np
 from django.conf import settings
-from django.db import transaction
+from django.db import models, transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 from pgvector import HalfVector
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 CONSENT_TEXT_MAX = 100
 MAX_PHOTOS = 10
 MAX_ATTEMPTS = 3
+CLAIM_LASTS = timedelta(seconds=30)
+"""After which a photo that a worker claimed and did not finish is another one's to try."""
 
 
 class EnrolmentError(Exception):
@@ -167,9 +170,11 @@ def claim_photo() -> EnrolmentPhoto | None:
     The count is committed before the work, so that a photo that kills its worker is given up
     after MAX_ATTEMPTS instead of killing the next one for ever.
     """
+    lapsed = timezone.now() - CLAIM_LASTS
     with transaction.atomic():
         photo = (
             EnrolmentPhoto.objects.select_for_update(skip_locked=True)
+            .filter(models.Q(claimed_at__isnull=True) | models.Q(claimed_at__lt=lapsed))
             .filter(status=PhotoStatus.PENDING)
             .order_by("attempts", "uploaded_at")
             .first()
@@ -177,7 +182,8 @@ def claim_photo() -> EnrolmentPhoto | None:
         if photo is None:
             return None
         photo.attempts += 1
-        photo.save(update_fields=["attempts"])
+        photo.claimed_at = timezone.now()
+        photo.save(update_fields=["attempts", "claimed_at"])
     if photo.attempts > MAX_ATTEMPTS:
         refuse_photo(photo, Refusal.NOT_PROCESSED)
         return claim_photo()

@@ -18,7 +18,7 @@ import redis
 from channels.layers import get_channel_layer
 from kombu.exceptions import OperationalError
 
-from accesscontrol.celery import app
+from accesscontrol.celery import waker
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def wake_enrolment() -> None:
 
 def _wake(task: str, expires: float) -> None:
     try:
-        app.send_task(task, expires=expires, retry=False)
+        waker.send_task(task, expires=expires, retry=False)
     except (OperationalError, redis.RedisError, OSError) as error:
         logger.warning("could not wake a worker for %s: %s", task, type(error).__name__)
 

@@ -81,15 +81,16 @@ class Recogniser:
         wake-up message after a second, so that no message stays unanswered for long.
         """
         self._outlet.begin()
-        until = time.monotonic() + LONGEST_DRAIN_S
+        until, interrupted = time.monotonic() + LONGEST_DRAIN_S, False
         while frames := self._outlet.take(BATCH, self._name):
             self._work([frame.kiosk_id for frame in frames], frames)
-            if time.monotonic() > until:
+            if interrupted := time.monotonic() > until:
                 break
         self._close(self._outlet.take_resting(self._name), rested=True)
         left = self._outlet.left_open(now_ms() - tracking.GONE_AFTER_MS)
         self._close([k for k in left if self._outlet.hold(k, self._name)], rested=False)
-        if self._outlet.waiting():
+        # What waits because another worker holds its kiosk is that one's to find.
+        if interrupted and self._outlet.waiting():
             notify.wake_recognition()
 
     def _work(self, held: Sequence[UUID], frames: Sequence[Frame]) -> None:

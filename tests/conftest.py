@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from django.conf import settings
 from django.db import connections
 
-from accesscontrol.celery import app
+from accesscontrol.celery import waker
 from accesscontrol.environment import database_settings
 from accesscontrol.frames import FrameOutlet
 from tests.plugin import TEST_HOME
@@ -41,9 +42,11 @@ def django_db_modify_db_settings(service_urls: ServiceURLs) -> None:
 
 def _use_redis(url: str) -> None:
     settings.REDIS_URL = settings.CELERY_BROKER_URL = url
-    settings.CACHES["default"]["LOCATION"] = url
-    settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [url]
-    app.conf.broker_url = url
+    caches: dict[str, Any] = settings.CACHES["default"]
+    caches["LOCATION"] = url
+    layers: dict[str, Any] = settings.CHANNEL_LAYERS
+    layers["default"]["CONFIG"]["hosts"] = [url]
+    waker.conf.update(broker_url=url)
 
 
 @pytest.fixture

@@ -392,6 +392,7 @@ class Migration(migrations.Migration):
                 ("digest", models.CharField(editable=False, max_length=64)),
                 ("quality", models.JSONField(default=dict, editable=False, verbose_name="quality")),
                 ("attempts", models.PositiveSmallIntegerField(default=0, editable=False)),
+                ("claimed_at", models.DateTimeField(editable=False, null=True)),
                 (
                     "uploaded_at",
                     models.DateTimeField(auto_now_add=True, verbose_name="uploaded at"),
@@ -1168,6 +1169,12 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="threshold",
             index=models.Index(fields=["site", "model_version", "-id"], name="threshold_in_force"),
+        ),
+        migrations.AddConstraint(
+            model_name="threshold",
+            constraint=models.UniqueConstraint(
+                fields=("id", "site", "model_version"), name="threshold_of_site_and_model"
+            ),
         ),
         migrations.AddConstraint(
             model_name="threshold",

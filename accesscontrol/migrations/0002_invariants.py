@@ -48,6 +48,17 @@ ALTER TABLE accesscontrol_punch
 """
 PUNCH_REVERSE = "ALTER TABLE accesscontrol_punch DROP CONSTRAINT punch_of_the_accepted_employee;"
 
+# The scores of one model say nothing about another's threshold, nor about another site's.
+DECISION = """
+ALTER TABLE accesscontrol_decision
+    ADD CONSTRAINT decision_by_threshold_of_its_site_and_model
+    FOREIGN KEY (threshold_row_id, site_id, model_version_id)
+    REFERENCES accesscontrol_threshold (id, site_id, model_version_id);
+"""
+DECISION_REVERSE = """
+ALTER TABLE accesscontrol_decision DROP CONSTRAINT decision_by_threshold_of_its_site_and_model;
+"""
+
 APPEND_ONLY = """
 CREATE FUNCTION accesscontrol_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -80,5 +91,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(CONSENT, CONSENT_REVERSE),
         migrations.RunSQL(VECTOR, VECTOR_REVERSE),
         migrations.RunSQL(PUNCH, PUNCH_REVERSE),
+        migrations.RunSQL(DECISION, DECISION_REVERSE),
         migrations.RunSQL(APPEND_ONLY, APPEND_ONLY_REVERSE),
     ]

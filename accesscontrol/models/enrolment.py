@@ -67,6 +67,7 @@ class EnrolmentPhoto(models.Model):
     digest = models.CharField(max_length=64, editable=False)
     quality = models.JSONField(_("quality"), default=dict, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    claimed_at = models.DateTimeField(null=True, editable=False)
     uploaded_at = models.DateTimeField(_("uploaded at"), auto_now_add=True)
     uploaded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, editable=False

@@ -38,6 +38,10 @@ class Threshold(models.Model):
         get_latest_by = "id"
         indexes = [models.Index(fields=["site", "model_version", "-id"], name="threshold_in_force")]
         constraints = [
+            # Target of the decision's composite foreign key.
+            models.UniqueConstraint(
+                fields=["id", "site", "model_version"], name="threshold_of_site_and_model"
+            ),
             models.CheckConstraint(
                 # NaN is greater than every number in PostgreSQL, so this keeps it out as well.
                 condition=models.Q(value__gt=0, value__lt=1),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.db import connection
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accesscontrol import crypto, enrolment, keyring
@@ -212,8 +213,18 @@ class TestClaiming:
             enrolment.refuse_photo(photo, Refusal.NO_FACE)
         assert enrolment.claim_photo() is None
 
+    def claim_of_a_worker_that_dies(self) -> EnrolmentPhoto | None:
+        claimed = enrolment.claim_photo()
+        EnrolmentPhoto.objects.update(claimed_at=timezone.now() - enrolment.CLAIM_LASTS)
+        return claimed
+
+    def test_a_photo_being_worked_on_is_nobody_elses(self) -> None:
+        working = [enrolment.claim_photo() for _ in range(3)]
+        assert working == self.photos
+        assert enrolment.claim_photo() is None
+
     def test_a_photo_that_kills_its_worker_is_given_up_after_three_attempts(self) -> None:
-        claimed = [enrolment.claim_photo() for _ in range(3 * MAX_ATTEMPTS)]
+        claimed = [self.claim_of_a_worker_that_dies() for _ in range(3 * MAX_ATTEMPTS)]
         assert all(claimed.count(photo) == MAX_ATTEMPTS for photo in self.photos)
         assert enrolment.claim_photo() is None
         for photo in self.photos:

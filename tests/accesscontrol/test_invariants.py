@@ -111,6 +111,17 @@ class TestPunch:
 
 
 class TestDecision:
+    def test_its_threshold_is_of_its_site_and_model(self) -> None:
+        decision = DecisionFactory.create(accepted=True)
+        elsewhere = ThresholdFactory.create(model_version=decision.model_version)
+        with refused("decision_by_threshold_of_its_site_and_model"):
+            DecisionFactory.create(
+                accepted=True,
+                site=decision.site,
+                model_version=decision.model_version,
+                threshold_row=elsewhere,
+            )
+
     def test_a_presentation_has_one_decision(self) -> None:
         first = DecisionFactory.create()
         with refused("one_decision_a_presentation"):

@@ -21,7 +21,7 @@ from accesscontrol.decisions import (
 )
 from accesscontrol.models import AuditEntry, Decision, Kiosk, Outcome, Punch, Template
 from tests.factories import EmployeeFactory, KioskFactory, ModelVersionFactory
-from tests.presentations import Door, door, evidence
+from tests.presentations import Door, door, evidence, policy_of
 
 pytestmark = pytest.mark.django_db
 
@@ -191,7 +191,8 @@ class TestNotAllowed:
 
     def test_a_kiosk_of_another_site_does_not_let_the_person_in(self, entrance: Door) -> None:
         elsewhere = KioskFactory.create(paired=True)
-        recorded = entrance.walk_up(kiosk=elsewhere)
+        there = policy_of(elsewhere.site)
+        recorded = record_decision(elsewhere.pk, evidence(), entrance.accepted, there)
         assert recorded.decision.outcome == Outcome.NOT_ALLOWED
         assert not Punch.objects.exists()
 
