@@ -52,10 +52,12 @@ lint: ## check style, types and the import direction
 	@$(PY) -m mypy .
 	@$(PY) -c 'import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())'
 
-bench: setup ## measure, and write docs/benchmarks
+bench: setup ## measure, and write docs/benchmarks (LFW=folder, CLIPS=folder: with these data, too)
 	@mkdir -p docs/benchmarks
 	@$(call measured,$(PY) -m recognition bench --json,pipeline)
-	@$(call measured,$(PY) manage.py bench_stream --json,stream)
+	@$(call measured,$(PY) manage.py bench_stream --json $(if $(CLIPS),--clips "$(CLIPS)"),stream)
+	@$(if $(LFW),$(call measured,$(PY) -m recognition evaluate verification --json \
+		--images "$(LFW)/images" --pairs "$(LFW)/pairs.txt" --report docs/benchmarks/verification,verification))
 
 lock: ## resolve the packages anew into the lock files (UPGRADE=1: to their newest versions)
 	@$(check_python)

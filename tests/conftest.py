@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_django
 import redis
 from django.conf import settings
 from django.db import connections
@@ -38,6 +39,19 @@ def django_db_modify_db_settings(service_urls: ServiceURLs) -> None:
     found["OPTIONS"] = {"connect_timeout": 5}
     connections["default"].settings_dict.update(found)
     _use_redis(service_urls.redis_url)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker
+) -> Iterator[None]:
+    """End what threads of asynchronous tests left open, so that the database can be dropped."""
+    yield
+    with django_db_blocker.unblock(), connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 def _use_redis(url: str) -> None:

@@ -146,6 +146,8 @@ def test_hr_enrols_a_person_and_sees_what_becomes_of_each_photo(
 
     expect(page.get_by_text("letter.jpg:")).to_be_visible()
     expect(page.locator("[data-status=PENDING]")).to_have_count(2)
+    # A thumbnail asked for after its photo was refused would be missing, rightly.
+    page.wait_for_function("[...document.images].every((image) => image.complete)")
     page.evaluate("window.notReloaded = true")
     photo = enrolment.claim_photo()
     assert photo is not None
