@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+import itertools
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
@@ -27,6 +28,8 @@ from recognition.types import Face, Pixels
 FRAME_SIZE = (640, 480)
 FACE_HEIGHT = 150  # pixels of the face in the frame: somebody at a terminal
 BATCHES = (1, 2, 4, 8, 16)
+
+Action = Callable[[], object]
 
 
 class BenchError(Exception):
@@ -55,12 +58,13 @@ def prepare_frames(pipeline: Pipeline, data: bytes) -> BenchFrames:
     if not faces:
         raise BenchError("there is no face in the image")
     frame = _framed(portrait, faces[0])
-    found = pipeline.analyse_pixels([np.asarray(frame)])[0].faces
+    with_face = _jpeg(frame)
+    found = pipeline.analyse([with_face])[0].faces
     if len(found) != 1:
         raise BenchError(f"the frame made of the image has {len(found)} faces, not one")
     # A strong blur keeps the light and colours of the scene, and leaves nothing to find.
     empty = frame.filter(ImageFilter.GaussianBlur(24))
-    return BenchFrames(_jpeg(frame), _jpeg(empty))
+    return BenchFrames(with_face, _jpeg(empty))
 
 
 def _framed(portrait: Pixels, face: Face) -> Image.Image:
@@ -85,27 +89,31 @@ def _jpeg(image: Image.Image) -> bytes:
 def bench(
     pipeline: Pipeline, frames: BenchFrames, *, smallest_face: int = 40, rounds: int = 30
 ) -> dict[str, object]:
-    """Medians over `rounds` runs of each part, in milliseconds, after a warm-up.
+    """Times of whole frames and of each part, in milliseconds, after a warm-up.
+
+    The parts take turns, so that none has the machine at a better moment than another; of the
+    medians over the first, middle and last third of the rounds the best is reported, so that
+    another process that runs for a while does not count as ours.
 
     Keys: frame_ms and no_face_ms are whole frames from JPEG to embeddings; decode_ms, detect_ms,
-    align_ms, quality_ms, embed_ms and pad_ms the parts (PAD is not in frame_ms); frames_per_s is
-    the best of `batches` (frames a second by batch size); memory_mb the process's peak.
+    align_ms, quality_ms, embed_ms and pad_ms the parts (PAD is not in frame_ms);
+    detect_no_face_ms is detection alone where there is nothing; frames_per_s is the best of
+    `batches` (frames a second by batch size); memory_mb the process's peak.
     """
-    with torch.inference_mode():
-        figures: dict[str, object] = dict(
-            _stages(pipeline, frames.with_face, smallest_face, rounds)
-        )
 
-    def whole(data: bytes, batch: int) -> Callable[[], object]:
+    def whole(data: bytes, batch: int) -> Action:
         return lambda: pipeline.analyse([data] * batch, smallest_face=smallest_face)
 
-    figures["frame_ms"] = _median_ms(whole(frames.with_face, 1), rounds, pipeline.device)
-    figures["no_face_ms"] = _median_ms(whole(frames.without_face, 1), rounds, pipeline.device)
+    with torch.inference_mode():
+        parts = _stages(pipeline, frames, smallest_face)
+        parts["frame_ms"] = whole(frames.with_face, 1)
+        parts["no_face_ms"] = whole(frames.without_face, 1)
+        figures: dict[str, object] = dict(_times_ms(parts, rounds, pipeline.device))
     batches = {}
     for batch in BATCHES:
-        turns = max(3, rounds // batch)
-        batch_ms = _median_ms(whole(frames.with_face, batch), turns, pipeline.device)
-        batches[str(batch)] = round(1000 * batch / batch_ms, 2)
+        action = {"batch": whole(frames.with_face, batch)}
+        taken = _times_ms(action, max(3, rounds // batch), pipeline.device)
+        batches[str(batch)] = round(1000 * batch / taken["batch"], 2)
     figures["batches"] = batches
     figures["best_batch"] = int(max(batches, key=lambda size: batches[size]))
     figures["frames_per_s"] = max(batches.values())
@@ -116,41 +124,87 @@ def bench(
     return figures
 
 
-def _stages(pipeline: Pipeline, data: bytes, smallest_face: int, rounds: int) -> dict[str, float]:
+def soak(pipeline: Pipeline, frames: BenchFrames, *, count: int) -> dict[str, object]:
+    """Analyse `count` frames, with a face and without, in batches of changing size.
+
+    Returns:
+        soak_frames; rss_start_mb, resident memory after the first tenth, at most 1,000 frames;
+        rss_end_mb; rss_growth, by which part of the first the second is larger.
+
+    Raises:
+        BenchError: the system does not tell a process's resident memory.
+    """
+    done, start = 0, 0.0
+    for batch in itertools.cycle(BATCHES):
+        if done >= count:
+            break
+        size = min(batch, count - done)
+        pipeline.analyse([frames.with_face, *[frames.without_face] * (size - 1)])
+        done += size
+        if not start and done >= min(1000, count / 10):
+            start = _resident_mb()
+    end = _resident_mb()
+    return {
+        "soak_frames": done,
+        "rss_start_mb": round(start, 1),
+        "rss_end_mb": round(end, 1),
+        "rss_growth": round(end / start - 1, 4),
+    }
+
+
+def _stages(pipeline: Pipeline, frames: BenchFrames, smallest_face: int) -> dict[str, Action]:
     settings = DetectorSettings(smallest_face=smallest_face)
-    device = pipeline.device
-    pixels = decode(data).pixels
+    device, data = pipeline.device, frames.with_face
+    pixels, nothing = decode(data).pixels, decode(frames.without_face).pixels
     images = ImageSet([pixels], device)
     found = detect(pipeline.detector, images, settings)
     faces = align(images, found.frame, found.points)
     crops = images.sample(found.frame, framed(found.boxes), INPUT_SIZE)
-    stages: dict[str, Callable[[], object]] = {
+    return {
         "decode_ms": lambda: decode(data),
         "detect_ms": lambda: detect(pipeline.detector, ImageSet([pixels], device), settings),
+        "detect_no_face_ms": lambda: detect(
+            pipeline.detector, ImageSet([nothing], device), settings
+        ),
         "align_ms": lambda: align(images, found.frame, found.points),
         "quality_ms": lambda: measure(faces, found.points),
         "embed_ms": lambda: embed(pipeline.embedder, faces),
         "pad_ms": lambda: attack_scores(pipeline.antispoofing, crops),
     }
-    return {name: _median_ms(stage, rounds, device) for name, stage in stages.items()}
 
 
-def _median_ms(action: Callable[[], object], rounds: int, device: torch.device) -> float:
-    for _ in range(min(3, rounds)):
-        action()
-    times = []
-    for _ in range(rounds):
-        _finish(device)
-        start = time.perf_counter()
-        action()
-        _finish(device)
-        times.append(time.perf_counter() - start)
-    return round(statistics.median(times) * 1000, 3)
+def _times_ms(actions: Mapping[str, Action], rounds: int, device: torch.device) -> dict[str, float]:
+    """The best median of three thirds of the rounds, the actions taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    warm_up = min(3, rounds)
+    for turn in range(warm_up + rounds):
+        for name, action in actions.items():
+            _finish(device)
+            start = time.perf_counter()
+            action()
+            _finish(device)
+            if turn >= warm_up:
+                times[name].append(1000 * (time.perf_counter() - start))
+    third = -(-rounds // 3)
+    return {
+        name: round(
+            min(statistics.median(all_[at : at + third]) for at in range(0, rounds, third)), 3
+        )
+        for name, all_ in times.items()
+    }
 
 
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def _resident_mb() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError as error:
+        raise BenchError("resident memory can be read on Linux only") from error
+    return pages * resource.getpagesize() / 2**20
 
 
 def _peak_memory_mb() -> float:

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recognition.embed import normalise
-from recognition.mtcnn import Mtcnn, ProposalNet
+from recognition.mtcnn import Mtcnn
 from recognition.nms import suppress
 from recognition.sampling import ImageSet, Mipmaps, shrink
 
@@ -111,55 +111,49 @@ def pyramid_sizes(size: tuple[int, int], settings: DetectorSettings) -> list[tup
     return sizes
 
 
-def _propose(
-    net: ProposalNet, images: ImageSet, settings: DetectorSettings
-) -> tuple[Tensor, Tensor]:
+def _propose(net: nn.Module, images: ImageSet, settings: DetectorSettings) -> tuple[Tensor, Tensor]:
     """P-Net over every level of every image: frame (N,), square boxes (N, 4)."""
-    found: list[_Candidates] = []
-    for frames, mipmaps in images.batches:
-        height, width = mipmaps.images.shape[2:]
-        for level, size in enumerate(pyramid_sizes((height, width), settings)):
-            candidates = _propose_level(net, mipmaps, size, settings.thresholds[0])
-            found.append(
-                _Candidates(
-                    frames[candidates.frame],
-                    torch.full_like(candidates.frame, level),
-                    candidates.windows,
-                    candidates.boxes,
-                    candidates.scores,
-                    candidates.regression,
-                )
-            )
-    if not found:
-        nothing = torch.zeros(0, dtype=torch.int64, device=images.device)
-        return nothing, torch.zeros((0, 4), device=images.device)
+    found = [_propose_batch(net, frames, mipmaps, settings) for frames, mipmaps in images.batches]
     everything = _concatenate(found)
-    levels = int(everything.level.max()) + 1 if len(everything.level) else 1
+    if len(everything.frame) == 0:
+        return everything.frame, everything.boxes
+    levels = int(everything.level.max()) + 1
     group = everything.frame * levels + everything.level
     # Neighbouring windows often overlap by exactly a half: only whole numbers say so everywhere.
-    within = everything.take(suppress(everything.windows, everything.scores, group, threshold=0.5))
+    best = suppress(
+        everything.windows, everything.scores, group, threshold=0.5, most=MAX_CANDIDATES
+    )
+    within = everything.take(best)
     kept = within.take(suppress(within.boxes, within.scores, within.frame, threshold=0.7))
     return kept.frame, _squared(_moved(kept.boxes, kept.regression))
 
 
-def _propose_level(
-    net: ProposalNet, mipmaps: Mipmaps, size: tuple[int, int], threshold: float
+def _propose_batch(
+    net: nn.Module, frames: Tensor, mipmaps: Mipmaps, settings: DetectorSettings
 ) -> _Candidates:
-    """One level of images of one size; `frame` counts within the batch, `level` is unset."""
-    images = shrink(mipmaps.images, size)
-    probability, regression = net(normalise(images.float()))
-    columns = probability.shape[2]
-    best = min(MAX_CANDIDATES, probability[0].numel())
-    scores, cell = probability.flatten(1).topk(best)
-    frame, rank = (scores > threshold).nonzero(as_tuple=True)
-    cell = cell[frame, rank]
-    corner = torch.stack([cell % columns, cell // columns], 1) * STRIDE
+    """All levels of images of one size, whose numbers are `frames`."""
+    device = frames.device
     height, width = mipmaps.images.shape[2:]
-    per_pixel = torch.tensor([width / size[1], height / size[0]], device=images.device)
-    windows = torch.cat([corner, corner + WINDOW], 1).to(per_pixel.dtype)
-    moves = regression.flatten(2)[frame, :, cell]
-    boxes = windows * per_pixel.repeat(2)
-    return _Candidates(frame, frame, windows, boxes, scores[frame, rank], moves)
+    sizes = pyramid_sizes((height, width), settings)
+    if not sizes:
+        nothing, no_boxes = frames[:0], torch.zeros((0, 4), device=device)
+        return _Candidates(nothing, nothing, no_boxes, no_boxes, no_boxes[:, 0], no_boxes)
+    outputs = [net(normalise(shrink(mipmaps.images, size).float())) for size in sizes]
+    shapes = torch.tensor([probability.shape[1:] for probability, _ in outputs], device=device)
+    ends = shapes.prod(1).cumsum(0)
+    scores = torch.cat([probability.flatten(1) for probability, _ in outputs], 1)  # (B, C)
+    moves = torch.cat([regression.flatten(2) for _, regression in outputs], 2)  # (B, 4, C)
+    image, cell = (scores > settings.thresholds[0]).nonzero(as_tuple=True)
+    level = torch.bucketize(cell, ends, right=True)
+    rows, columns = shapes[level].unbind(1)
+    place = cell - ends[level] + rows * columns
+    corner = torch.stack([place % columns, place // columns], 1) * STRIDE
+    windows = torch.cat([corner, corner + WINDOW], 1).float()
+    per_pixel = torch.tensor([(width / w, height / h) for h, w in sizes], device=device)
+    boxes = windows * per_pixel.repeat(1, 2)[level]
+    return _Candidates(
+        frames[image], level, windows, boxes, scores[image, cell], moves[image, :, cell]
+    )
 
 
 def _concatenate(parts: list[_Candidates]) -> _Candidates:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recognition.compiled import CompiledNet
+
 DIMENSION = 192
 
 # (blocks, channels out, channels inside, stride of the first block) of the bottleneck stages.
@@ -93,7 +95,12 @@ class MobileFaceNet(nn.Module):
         return output
 
 
-def embed(net: MobileFaceNet, faces: Tensor) -> Tensor:
+def compile_embedder(net: MobileFaceNet, threads: int) -> nn.Module:
+    """The same network, run by OpenVINO; on the CPU, in evaluation mode."""
+    return CompiledNet(net, torch.zeros(2, 3, 112, 112), largest_batch=16, threads=threads)
+
+
+def embed(net: nn.Module, faces: Tensor) -> Tensor:
     """Unit embeddings of aligned faces, each averaged with its mirror image's.
 
     Args:

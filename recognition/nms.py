@@ -11,7 +11,13 @@ Overlap = Literal["union", "smaller"]
 
 
 def suppress(
-    boxes: Tensor, scores: Tensor, group: Tensor, *, threshold: float, overlap: Overlap = "union"
+    boxes: Tensor,
+    scores: Tensor,
+    group: Tensor,
+    *,
+    threshold: float,
+    overlap: Overlap = "union",
+    most: int | None = None,
 ) -> Tensor:
     """Indices of the boxes that no better kept box of their group overlaps too much.
 
@@ -24,6 +30,7 @@ def suppress(
         group: (N,) int64 >= 0; boxes of different groups never meet.
         threshold: of the overlap, 0..1.
         overlap: intersection over the union of both areas, or over the smaller area.
+        most: how many boxes of a group are looked at, the best ones; None for all.
 
     Returns:
         (K,) int64, sorted by group, then by falling score.
@@ -35,6 +42,10 @@ def suppress(
     row = group[order]
     counts = torch.bincount(row)
     column = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[row]
+    if most is not None:
+        within = column < most
+        order, row, column = order[within], row[within], column[within]
+        counts = counts.clamp(max=most)
     padded = boxes.new_zeros((len(counts), int(counts.max()), 4))
     padded[row, column] = boxes[order]
     return order[_greedy(padded, threshold, overlap)[row, column]]
@@ -57,10 +68,13 @@ def _greedy(boxes: Tensor, threshold: float, overlap: Overlap) -> Tensor:
 
 def _overlaps(boxes: Tensor, overlap: Overlap) -> Tensor:
     """(G, K, 4) to (G, K, K). Empty boxes overlap nothing."""
-    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
-    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    area = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
-    first, second = area[:, :, None], area[:, None, :]
+    left, top, right, bottom = boxes.unbind(-1)
+    width = torch.minimum(right[:, :, None], right[:, None])
+    width = width.sub_(torch.maximum(left[:, :, None], left[:, None])).clamp_(min=0)
+    height = torch.minimum(bottom[:, :, None], bottom[:, None])
+    height = height.sub_(torch.maximum(top[:, :, None], top[:, None])).clamp_(min=0)
+    shared = width.mul_(height)
+    area = (right - left).clamp_(min=0) * (bottom - top).clamp_(min=0)
+    first, second = area[:, :, None], area[:, None]
     whole = first + second - shared if overlap == "union" else torch.minimum(first, second)
     return torch.where(whole > 0, shared / whole, 0)

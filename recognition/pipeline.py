@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from recognition import compiled
 from recognition.align import align
 from recognition.detect import Detections, DetectorSettings, detect
-from recognition.embed import MobileFaceNet, embed
+from recognition.embed import MobileFaceNet, compile_embedder, embed
 from recognition.images import (
     FRAME_LIMITS,
     DecodedImage,
@@ -21,12 +23,14 @@ from recognition.images import (
     decode,
 )
 from recognition.memory import keep_freed_memory
-from recognition.mtcnn import Mtcnn
+from recognition.mtcnn import Mtcnn, compile_detector
 from recognition.pad import INPUT_SIZE, AntiSpoofingTree, attack_scores, framed
 from recognition.quality import measure
 from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
 from recognition.weights import load_into
+
+Runtime = Literal["auto", "torch", "openvino"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +52,7 @@ class Pipeline:
     def __init__(
         self,
         detector: Mtcnn,
-        embedder: MobileFaceNet,
+        embedder: nn.Module,
         antispoofing: AntiSpoofingTree,
         model: ModelInfo,
         device: torch.device,
@@ -61,7 +65,12 @@ class Pipeline:
 
     @classmethod
     def load(
-        cls, models_dir: Path, *, device: str = "auto", threads: int | None = None
+        cls,
+        models_dir: Path,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        runtime: Runtime = "auto",
     ) -> Pipeline:
         """Load the converted models.
 
@@ -69,9 +78,12 @@ class Pipeline:
             models_dir: as `fetch-models` leaves it.
             device: "cpu", "cuda", "cuda:1", ...; "auto" takes CUDA if there is any.
             threads: of torch on the CPU, for the whole process; None leaves them as they are.
+            runtime: what runs the detector and the embedder on the CPU; "auto" takes OpenVINO
+                where it is installed. Both give the same faces, up to rounding.
 
         Raises:
             WeightsError: models are missing or changed.
+            ValueError: OpenVINO is asked for on another device, or is not installed.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -86,6 +98,10 @@ class Pipeline:
         load_into(antispoofing, models_dir, "antispoofing")
         for net in (detector, embedder, antispoofing):
             net.to(device=target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if _compiles(runtime, target):
+            threads = torch.get_num_threads()
+            fast = compile_embedder(embedder, threads)
+            return cls(compile_detector(detector, threads), fast, antispoofing, model, target)
         return cls(detector, embedder, antispoofing, model, target)
 
     def analyse(
@@ -146,6 +162,12 @@ class Pipeline:
             crops = images.sample(frame, framed(detections.boxes), INPUT_SIZE)
             pads = attack_scores(self.antispoofing, crops)
         return _Measured(detections, measure(aligned, points), embed(self.embedder, aligned), pads)
+
+
+def _compiles(runtime: Runtime, device: torch.device) -> bool:
+    if runtime == "openvino" and (device.type != "cpu" or not compiled.available()):
+        raise ValueError("OpenVINO runs on the CPU only and must be installed (pip: openvino)")
+    return runtime != "torch" and device.type == "cpu" and compiled.available()
 
 
 def _faces(measured: _Measured) -> dict[int, list[Face]]:

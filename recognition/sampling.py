@@ -7,6 +7,7 @@ pixel. Outside the image everything is black.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,10 +20,11 @@ MAX_LEVELS = 7
 
 
 class Mipmaps:
-    """Images of one size together with their halvings, each made when it is first needed.
+    """Images of one size together with their halvings, made when they are first needed.
 
     A view that shrinks the image by 2^n or more is taken from the n-th halving, so that bilinear
-    sampling never skips pixels.
+    sampling never skips pixels. All halvings of an image lie side by side in one canvas, a black
+    pixel around each, so that views of any scale are cut by one call.
 
     Args:
         images: (B, 3, H, W) uint8, RGB, preferably channels_last.
@@ -31,7 +33,7 @@ class Mipmaps:
     def __init__(self, images: Tensor) -> None:
         self.images = images
         self._levels = [images]
-        self._floats: dict[int, Tensor] = {}
+        self._canvas: Canvas | None = None
 
     @property
     def depth(self) -> int:
@@ -40,14 +42,58 @@ class Mipmaps:
         return max(1, min(MAX_LEVELS, shorter.bit_length() - 1))
 
     def level(self, index: int) -> Tensor:
-        """The images shrunk to a 2^index-th: (B, 3, h, w) float32, 0..255."""
-        if index not in self._floats:
-            while len(self._levels) <= index:
-                last = self._levels[-1]
-                half = (max(1, last.shape[2] // 2), max(1, last.shape[3] // 2))
-                self._levels.append(shrink(last, half))
-            self._floats[index] = self._levels[index].float()
-        return self._floats[index]
+        """The images shrunk to a 2^index-th: (B, 3, h, w) uint8."""
+        while len(self._levels) <= index:
+            height, width = self._levels[-1].shape[2:]
+            half = (max(1, height // 2), max(1, width // 2))
+            self._levels.append(shrink(self._levels[-1], half))
+        return self._levels[index]
+
+    def canvas(self) -> Canvas:
+        """All levels side by side."""
+        if self._canvas is None:
+            self._canvas = _laid_out([self.level(index) for index in range(self.depth)])
+        return self._canvas
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Canvas:
+    """Images and their halvings in one picture each.
+
+    pixels: (B, 3, h, w) float32, 0..255; level 0 at the left, the others in a column beside it.
+    corners: (L, 2) float32, x and y of each level's first pixel.
+    sizes: (L, 2) float32, width and height of each level.
+    """
+
+    pixels: Tensor
+    corners: Tensor
+    sizes: Tensor
+
+
+def _laid_out(levels: Sequence[Tensor]) -> Canvas:
+    count, _, height, width = levels[0].shape
+    corners, top = [(1, 1)], 1
+    for level in levels[1:]:
+        corners.append((width + 2, top))
+        top += level.shape[2] + 1
+    second = levels[1].shape[3] + 1 if len(levels) > 1 else 0
+    shape = (count, 3, max(height + 2, top), width + 2 + second)
+    pixels = torch.empty(
+        shape, device=levels[0].device, memory_format=torch.channels_last, dtype=torch.float32
+    )
+    # What no level covers must be black: views see a pixel of it around each level.
+    pixels[:, :, 0] = 0
+    pixels[:, :, height + 1 :] = 0
+    pixels[:, :, :, 0] = 0
+    pixels[:, :, :, width + 1 :] = 0
+    for (x, y), level in zip(corners, levels, strict=True):
+        pixels[:, :, y : y + level.shape[2], x : x + level.shape[3]] = level
+    sizes = [(level.shape[3], level.shape[2]) for level in levels]
+    return Canvas(
+        pixels,
+        torch.tensor(corners, dtype=torch.float32, device=pixels.device),
+        torch.tensor(sizes, dtype=torch.float32, device=pixels.device),
+    )
 
 
 def shrink(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -111,45 +157,56 @@ class ImageSet:
 
 def sample(mipmaps: Mipmaps, frame: Tensor, to_image: Tensor, side: int) -> Tensor:
     """As `ImageSet.sample`, from images of one size."""
-    views = to_image.new_zeros((len(frame), 3, side, side))
     if len(frame) == 0:
-        return views
+        return to_image.new_zeros((0, 3, side, side))
     determinant = to_image[:, 0, 0] * to_image[:, 1, 1] - to_image[:, 0, 1] * to_image[:, 1, 0]
-    reduction = determinant.abs().sqrt()  # image pixels for one view pixel
-    levels = reduction.clamp(min=1).log2().floor().long().clamp(max=mipmaps.depth - 1)
-    for level in sorted(set(levels.tolist())):
-        chosen = (levels == level).nonzero().squeeze(1)
-        grid = _grid(to_image[chosen], side, mipmaps.images.shape[2:])
-        views[chosen] = _sample_level(mipmaps.level(level), frame[chosen], grid)
-    return views
+    reduction = determinant.abs().sqrt().nan_to_num()  # image pixels for one view pixel
+    level = reduction.clamp(min=1).log2().floor().clamp(max=mipmaps.depth - 1).long()
+    canvas = mipmaps.canvas()
+    grid = _grid(canvas, level, to_image, side)
+    if len(canvas.pixels) > 1:
+        return _sample_stacked(canvas.pixels, frame, grid)
+    return _views(_bilinear(canvas.pixels, grid.reshape(1, -1, side, 2)), side)[0]
 
 
-def _grid(to_image: Tensor, side: int, size: torch.Size) -> Tensor:
-    """(N, side, side, 2): where each view pixel lies, -1..1 across the image's outer edges."""
+def _grid(canvas: Canvas, level: Tensor, to_image: Tensor, side: int) -> Tensor:
+    """(N, side, side, 2): where each view pixel lies, -1..1 across the canvas's outer edges."""
+    size = canvas.sizes[level][:, None, None]  # (N, 1, 1, 2)
+    scale = (size / canvas.sizes[0])[:, 0, 0, :, None]  # (N, 2, 1), level pixels in image pixels
     steps = torch.arange(side, dtype=to_image.dtype, device=to_image.device)
-    height, width = size
-    x = to_image[:, :, 0, None, None] * steps  # (N, 2, 1, side)
-    y = to_image[:, :, 1, None, None] * steps[:, None]  # (N, 2, side, 1)
-    points = x + y + to_image[:, :, 2, None, None]  # (N, 2, side, side)
-    extent = points.new_tensor([width, height])[:, None, None]
-    return ((points + 0.5) * (2 / extent) - 1).permute(0, 2, 3, 1)
+    linear = to_image[:, :, :2] * scale
+    start = (to_image[:, :, 2:] + 0.5) * scale - 0.5
+    x = steps[:, None] * linear[:, None, :, 0]  # (N, side, 2)
+    y = steps[:, None] * linear[:, None, :, 1] + start[:, None, :, 0]
+    points = x[:, None] + y[:, :, None]  # (N, side, side, 2)
+    # Whatever lies outside comes to lie on the black pixels around the level.
+    points = torch.minimum(points.clamp_(min=-1), size).add_(canvas.corners[level][:, None, None])
+    height, width = canvas.pixels.shape[2:]
+    return points.add_(0.5).mul_(2 / points.new_tensor([width, height])).sub_(1)
 
 
-def _sample_level(images: Tensor, frame: Tensor, grid: Tensor) -> Tensor:
-    """(N, 3, side, side): one `grid_sample`, an image's views stacked below each other."""
+def _bilinear(pixels: Tensor, grid: Tensor) -> Tensor:
+    return functional.grid_sample(
+        pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+
+
+def _views(sampled: Tensor, side: int) -> Tensor:
+    """(B, 3, K * side, side), views below each other, to (B, K, 3, side, side)."""
+    rows = sampled.permute(0, 2, 3, 1)  # the order in which they lie in memory
+    return rows.reshape(len(rows), -1, side, side, 3).permute(0, 1, 4, 2, 3)
+
+
+def _sample_stacked(pixels: Tensor, frame: Tensor, grid: Tensor) -> Tensor:
+    """(N, 3, side, side) out of several images: an image's views lie below each other."""
     side = grid.shape[1]
-    counts = torch.bincount(frame, minlength=len(images))
-    most = int(counts.max())
+    counts = torch.bincount(frame, minlength=len(pixels))
     order = frame.argsort(stable=True)
     frame_sorted = frame[order]
     position = torch.arange(len(frame), device=frame.device)
     position = position - (counts.cumsum(0) - counts)[frame_sorted]
-    stacked = grid.new_zeros((len(images), most, side, side, 2))
+    stacked = grid.new_zeros((len(pixels), int(counts.max()), side, side, 2))
     stacked[frame_sorted, position] = grid[order]
-    sampled = functional.grid_sample(
-        images, stacked.flatten(1, 2), mode="bilinear", padding_mode="zeros", align_corners=False
-    )
-    sampled = sampled.reshape(len(images), 3, most, side, side)
-    views = sampled.new_empty((len(frame), 3, side, side))
-    views[order] = sampled[frame_sorted, :, position]
-    return views
+    views = _views(_bilinear(pixels, stacked.flatten(1, 2)), side)
+    back = order.argsort()
+    return views[frame_sorted[back], position[back]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recognition.bench import bench, prepare_frames
+from recognition.bench import bench, prepare_frames, soak
 from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
@@ -28,6 +28,13 @@ def add_to(commands: Commands) -> None:
         help="a portrait; by default one out of a package, downloaded once",
     )
     parser.add_argument("--rounds", type=int, default=30, help="runs of each part (%(default)s)")
+    parser.add_argument(
+        "--soak",
+        type=int,
+        default=0,
+        metavar="FRAMES",
+        help="then analyse so many frames and tell by how much memory has grown",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_pipeline_options(parser, threads=1)
     parser.set_defaults(command=_run)
@@ -41,9 +48,12 @@ def _run(options: argparse.Namespace) -> int:
     figures = bench(
         pipeline, frames, smallest_face=options.smallest_face, rounds=max(1, options.rounds)
     )
+    if options.soak > 0:
+        say(f"{options.soak} frames for the memory")
+        figures |= soak(pipeline, frames, count=options.soak)
     if options.json:
         show_json(figures)
     else:
         for name, value in figures.items():
-            show(f"{name:14} {value}")
+            show(f"{name:18} {value}")
     return 0

@@ -149,6 +149,7 @@ def test_the_benchmark_names_every_stage(capsys: pytest.CaptureFixture[str]) -> 
         "no_face_ms",
         "decode_ms",
         "detect_ms",
+        "detect_no_face_ms",
         "align_ms",
         "quality_ms",
         "embed_ms",
@@ -159,6 +160,16 @@ def test_the_benchmark_names_every_stage(capsys: pytest.CaptureFixture[str]) -> 
         assert figures[key] > 0
     assert figures["threads"] == 1
     assert set(figures["batches"]) == {"1", "2", "4", "8", "16"}
+
+
+def test_the_benchmark_tells_how_memory_grows_over_many_frames(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["bench", "--json", "--rounds", "1", "--soak", "40", "--device", "cpu"]) == 0
+    figures = last_json(capsys)
+    assert figures["soak_frames"] == 40
+    expected = figures["rss_end_mb"] / figures["rss_start_mb"] - 1
+    assert figures["rss_growth"] == pytest.approx(expected, abs=0.001)
 
 
 def test_the_benchmark_refuses_an_image_without_a_face(

@@ -74,3 +74,11 @@ def test_boxes_without_area_overlap_nothing() -> None:
     boxes = torch.tensor([[3.0, 3, 3, 3], [3, 3, 3, 3]])
     kept = suppress(boxes, torch.tensor([0.9, 0.8]), torch.zeros(2).long(), threshold=0.1)
     assert kept.tolist() == [0, 1]
+
+
+def test_only_the_best_of_each_group_are_looked_at_when_their_number_is_bounded() -> None:
+    boxes = torch.arange(6.0)[:, None] * 20 + torch.tensor([0.0, 0, 10, 10])
+    scores = torch.tensor([0.1, 0.5, 0.9, 0.3, 0.2, 0.4])
+    group = torch.tensor([0, 0, 0, 1, 1, 1])
+    kept = suppress(boxes, scores, group, threshold=0.5, most=2)
+    assert kept.tolist() == [2, 1, 5, 3]
