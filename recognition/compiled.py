@@ -1,5 +1,5 @@
 """Runs a network on the CPU by OpenVINO: the same weights in float32, each layer fused with its
-activation, in a good half of torch's time. Torch stays the reference and serves other devices.
+activation. Torch is the reference and the default.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
 from recognition.weights import load_into
 
-Runtime = Literal["auto", "torch", "openvino"]
+Runtime = Literal["torch", "openvino"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ class Pipeline:
         *,
         device: str = "auto",
         threads: int | None = None,
-        runtime: Runtime = "auto",
+        runtime: Runtime = "torch",
     ) -> Pipeline:
         """Load the converted models.
 
@@ -78,8 +78,8 @@ class Pipeline:
             models_dir: as `fetch-models` leaves it.
             device: "cpu", "cuda", "cuda:1", ...; "auto" takes CUDA if there is any.
             threads: of torch on the CPU, for the whole process; None leaves them as they are.
-            runtime: what runs the detector and the embedder on the CPU; "auto" takes OpenVINO
-                where it is installed. Both give the same faces, up to rounding.
+            runtime: what runs the detector and the embedder; OpenVINO on the CPU only, where it
+                is installed. Both give the same faces, up to rounding.
 
         Raises:
             WeightsError: models are missing or changed.
@@ -166,8 +166,8 @@ class Pipeline:
 
 def _compiles(runtime: Runtime, device: torch.device) -> bool:
     if runtime == "openvino" and (device.type != "cpu" or not compiled.available()):
-        raise ValueError("OpenVINO runs on the CPU only and must be installed (pip: openvino)")
-    return runtime != "torch" and device.type == "cpu" and compiled.available()
+        raise ValueError("OpenVINO runs on the CPU only and must be installed: gatehouse[openvino]")
+    return runtime == "openvino"
 
 
 def _faces(measured: _Measured) -> dict[int, list[Face]]:
