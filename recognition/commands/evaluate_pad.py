@@ -87,7 +87,7 @@ def _pad(options: argparse.Namespace) -> int:
     models = {name: _figures(name, single) for name, single in singles.items()}
     figures: dict[str, Any] = {
         **models[model_names(pipeline)[0]],
-        "images": sum(len(single.scores) for single in [next(iter(singles.values()))]),
+        "images": len(next(iter(singles.values())).scores) + len(scored.missed),
         "missed": len(scored.missed),
         "missed_images": [str(path) for path in scored.missed],
         "models": models,

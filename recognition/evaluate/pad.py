@@ -7,6 +7,7 @@ taken for attacks. A score at or above the threshold is an attack.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ def summarise(scored: PadScores, threshold: float) -> dict[str, Any]:
         kind: _apcer(scored, kind, threshold) for kind in scored.attacks
     }
     intervals = {kind: _interval(rate, scored) for kind, rate in statistics.items()}
+    presentations = {kind: int(scored.of(kind).sum()) for kind in [LIVE, *scored.attacks]}
 
     def bpcer(weights: Floats | None = None) -> float:
         return _rate(scored, ~attack, weights, lambda values: values >= threshold)
@@ -138,9 +140,28 @@ def summarise(scored: PadScores, threshold: float) -> dict[str, Any]:
             "bpcer": _interval(bpcer, scored),
             "auc": _interval(drawn_auc, scored),
         },
-        "presentations": {kind: int(scored.of(kind).sum()) for kind in [LIVE, *scored.attacks]},
+        "presentations": presentations,
+        # Where nothing went wrong the bootstrap has nothing to draw and says 0 to 0. This bound
+        # counts frames as independent, which those of one person are not: the truth is wider.
+        "upper95": {
+            kind: upper_bound(rate(None), presentations[kind])
+            for kind, rate in {LIVE: bpcer, **statistics}.items()
+        },
         "people": len(set(scored.people)),
     }
+
+
+def upper_bound(rate: float, count: int) -> float:
+    """The one-sided 95 % bound of a rate seen in `count` trials (Clopper and Pearson, 1934)."""
+    errors = round(rate * count)
+    low, high = rate, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        at_most = sum(
+            math.comb(count, k) * middle**k * (1 - middle) ** (count - k) for k in range(errors + 1)
+        )
+        low, high = (middle, high) if at_most > 0.05 else (low, middle)
+    return high
 
 
 def _apcer(scored: PadScores, kind: str, threshold: float) -> Callable[[Floats | None], float]:
