@@ -25,7 +25,7 @@ from torch import Tensor
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
-_DTYPES = {
+_DTYPES: dict[str, np.dtype[Any]] = {
     "torch FloatStorage": np.dtype("<f4"),
     "torch LongStorage": np.dtype("<i8"),
 }
@@ -181,10 +181,11 @@ class _Machine:
 
     def persistent(self) -> None:
         match self.stack.pop():
-            case ("storage", _Name() as kind, str(key), str(), int(length), None) if (
-                kind.text in _DTYPES and length >= 0
+            case ("storage", _Name() as name, str(key), str(), int(length), None) if (
+                name.text in _DTYPES and length >= 0
             ):
-                self.push(_Storage(_DTYPES[kind.text], key, length))
+                dtype: np.dtype[Any] = _DTYPES[name.text]
+                self.push(_Storage(dtype, key, length))
             case _:
                 raise TorchFileError("a reference to something that is no storage")
 

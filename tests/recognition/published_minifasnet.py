@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from recognition.minifasnet import V1_BLOCKS, V2_BLOCKS
 from recognition.minifasnet_conversion import FAR_FILE, NEAR_FILE
 
 
-def _block(inside: int, outside: int, kernel: int, *, prelu: bool = True, **conv: int) -> nn.Module:
+def _block(inside: int, outside: int, kernel: int, *, prelu: bool = True, **conv: Any) -> nn.Module:
     block = nn.Sequential()
     block.add_module("conv", nn.Conv2d(inside, outside, kernel, bias=False, **conv))
     block.add_module("bn", nn.BatchNorm2d(outside))

@@ -13,6 +13,12 @@ import pytest
 from recognition.commands import main
 
 
+def read(path: Path) -> Any:
+    pixels = cv2.imread(str(path))
+    assert pixels is not None
+    return pixels
+
+
 @pytest.fixture
 def data(tmp_path: Path, models_dir: Path, face_files: dict[str, Path]) -> Path:
     """Two people alive and the same portraits as the prints they are, five frames each."""
@@ -23,7 +29,7 @@ def data(tmp_path: Path, models_dir: Path, face_files: dict[str, Path]) -> Path:
         ("spoof/print/biden", "biden.jpg"),
     ):
         (tmp_path / folder).mkdir(parents=True)
-        picture = cv2.resize(cv2.imread(str(face_files[name])), (240, 300))
+        picture = cv2.resize(read(face_files[name]), (240, 300))
         for number in range(5):
             cv2.imwrite(str(tmp_path / folder / f"{number}.jpg"), picture)
     return tmp_path
@@ -60,7 +66,7 @@ def test_it_prints_one_object_and_writes_the_report(
 
 def test_clips_are_reported_one_by_one(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "clips" / "live").mkdir(parents=True)
-    frame = cv2.imread(str(data / "live" / "obama" / "0.jpg"))
+    frame = read(data / "live" / "obama" / "0.jpg")
     size = (frame.shape[1], frame.shape[0])
     writer = cv2.VideoWriter(
         str(data / "clips/live/a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, size

@@ -60,7 +60,8 @@ def test_another_attempt_begins_without_old_scores() -> None:
 def test_scores_are_carried_to_the_next_worker() -> None:
     before = seen(0.1, 0.2)
     (after,) = load(dump([before]))
-    assert (after.pad, after.pad_frames) == (pytest.approx(before.pad), before.pad_frames)
+    assert after.pad == pytest.approx(before.pad)
+    assert after.pad_frames == before.pad_frames
 
 
 @pytest.mark.parametrize(
