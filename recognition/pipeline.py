@@ -23,12 +23,14 @@ from recognition.images import (
     decode,
 )
 from recognition.memory import keep_freed_memory
+from recognition.minifasnet import MiniFasNetPair
+from recognition.minifasnet import attack_scores as pair_scores
 from recognition.mtcnn import Mtcnn, compile_detector
-from recognition.pad import INPUT_SIZE, AntiSpoofingTree, attack_scores, framed
+from recognition.pad import AntiSpoofingTree, tree_scores
 from recognition.quality import measure
 from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
-from recognition.weights import load_into
+from recognition.weights import MODELS, OPTIONAL, is_installed, load_into
 
 Runtime = Literal["torch", "openvino"]
 
@@ -40,7 +42,7 @@ class _Measured:
     detections: Detections
     qualities: list[Quality]
     embeddings: Tensor
-    pads: Tensor | None
+    pads: list[float | None]
 
 
 class Pipeline:
@@ -56,10 +58,12 @@ class Pipeline:
         antispoofing: AntiSpoofingTree,
         model: ModelInfo,
         device: torch.device,
+        pair: MiniFasNetPair | None = None,
     ) -> None:
         self.detector = detector
         self.embedder = embedder
         self.antispoofing = antispoofing
+        self.pair = pair
         self.model = model
         self.device = device
 
@@ -82,7 +86,7 @@ class Pipeline:
                 is installed. Both give the same faces, up to rounding.
 
         Raises:
-            WeightsError: models are missing or changed.
+            WeightsError: models are missing or changed, an optional one that was installed too.
             ValueError: OpenVINO is asked for on another device, or is not installed.
         """
         if threads is not None:
@@ -96,20 +100,31 @@ class Pipeline:
         load_into(detector, models_dir, "mtcnn")
         model = load_into(embedder, models_dir, "mobilefacenet")
         load_into(antispoofing, models_dir, "antispoofing")
-        for net in (detector, embedder, antispoofing):
+        pair = None
+        if is_installed(models_dir, "minifasnet"):
+            pair = MiniFasNetPair()
+            load_into(pair, models_dir, "minifasnet")
+        for net in filter(None, (detector, embedder, antispoofing, pair)):
             net.to(device=target, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if _compiles(runtime, target):
             threads = torch.get_num_threads()
             fast = compile_embedder(embedder, threads)
-            return cls(compile_detector(detector, threads), fast, antispoofing, model, target)
-        return cls(detector, embedder, antispoofing, model, target)
+            quick = compile_detector(detector, threads)
+            return cls(quick, fast, antispoofing, model, target, pair)
+        return cls(detector, embedder, antispoofing, model, target, pair)
+
+    @property
+    def pad_model(self) -> ModelInfo:
+        """Which model scores presentation attacks: MiniFASNet where installed, else the tree."""
+        published = OPTIONAL["minifasnet"] if self.pair else MODELS["antispoofing"]
+        return published.info
 
     def analyse(
         self,
         images: Sequence[bytes],
         *,
         smallest_face: int = 40,
-        with_pad: bool = False,
+        with_pad: bool | Sequence[bool] = False,
         limits: ImageLimits = FRAME_LIMITS,
     ) -> list[FrameResult]:
         """Decode and analyse a batch of files; one result for each, in their order.
@@ -119,7 +134,8 @@ class Pipeline:
         Args:
             images: JPEG, PNG or WebP files.
             smallest_face: side of the smallest face to find, in pixels of the (reduced) image.
-            with_pad: whether to score presentation attacks, which costs more than all the rest.
+            with_pad: whether to score presentation attacks, in all or in each of the images;
+                without MiniFASNet that costs more than all the rest.
             limits: what is refused, and to which size larger images are reduced.
         """
         decoded: list[DecodedImage | ImageError] = []
@@ -129,7 +145,12 @@ class Pipeline:
             except ImageError as error:
                 decoded.append(error)
         pixels = [entry.pixels for entry in decoded if isinstance(entry, DecodedImage)]
-        found = iter(self.analyse_pixels(pixels, smallest_face=smallest_face, with_pad=with_pad))
+        wanted = [
+            wants
+            for entry, wants in zip(decoded, _each(with_pad, len(images)), strict=True)
+            if isinstance(entry, DecodedImage)
+        ]
+        found = iter(self.analyse_pixels(pixels, smallest_face=smallest_face, with_pad=wanted))
         return [
             FrameResult(0, 0, error=entry.message, error_code=entry.code)
             if isinstance(entry, ImageError)
@@ -138,7 +159,11 @@ class Pipeline:
         ]
 
     def analyse_pixels(
-        self, images: Sequence[Pixels], *, smallest_face: int = 40, with_pad: bool = False
+        self,
+        images: Sequence[Pixels],
+        *,
+        smallest_face: int = 40,
+        with_pad: bool | Sequence[bool] = False,
     ) -> list[FrameResult]:
         """Analyse a batch of upright images, each (H, W, 3) uint8 RGB; sizes may differ."""
         if not images:
@@ -147,21 +172,41 @@ class Pipeline:
             image_set = ImageSet(images, self.device)
             settings = DetectorSettings(smallest_face=smallest_face)
             detections = detect(self.detector, image_set, settings)
-            measured = self._measure(image_set, detections, with_pad=with_pad)
+            measured = self._measure(image_set, detections, _each(with_pad, len(images)))
         faces = _faces(measured)
         return [
             FrameResult(image.shape[1], image.shape[0], tuple(faces.get(number, ())))
             for number, image in enumerate(images)
         ]
 
-    def _measure(self, images: ImageSet, detections: Detections, *, with_pad: bool) -> _Measured:
+    def _measure(
+        self, images: ImageSet, detections: Detections, with_pad: Sequence[bool]
+    ) -> _Measured:
         frame, points = detections.frame, detections.points
         aligned = align(images, frame, points)
-        pads = None
-        if with_pad:
-            crops = images.sample(frame, framed(detections.boxes), INPUT_SIZE)
-            pads = attack_scores(self.antispoofing, crops)
+        pads = self._pads(images, detections, with_pad)
         return _Measured(detections, measure(aligned, points), embed(self.embedder, aligned), pads)
+
+    def _pads(
+        self, images: ImageSet, detections: Detections, with_pad: Sequence[bool]
+    ) -> list[float | None]:
+        """Attack scores of the faces in the images that want them; None for the others."""
+        pads: list[float | None] = [None] * len(detections.frame)
+        rows = [row for row, image in enumerate(detections.frame.tolist()) if with_pad[image]]
+        if rows:
+            frame, boxes = detections.frame[rows], detections.boxes[rows]
+            scores = (
+                pair_scores(self.pair, images, frame, boxes)
+                if self.pair
+                else tree_scores(self.antispoofing, images, frame, boxes)
+            )
+            for row, score in zip(rows, scores.tolist(), strict=True):
+                pads[row] = score
+        return pads
+
+
+def _each(wanted: bool | Sequence[bool], count: int) -> Sequence[bool]:
+    return [wanted] * count if isinstance(wanted, bool) else wanted
 
 
 def _compiles(runtime: Runtime, device: torch.device) -> bool:
@@ -177,7 +222,6 @@ def _faces(measured: _Measured) -> dict[int, list[Face]]:
     points = detections.points.cpu().numpy()
     embeddings = measured.embeddings.cpu().numpy()
     scores = detections.scores.tolist()
-    pads = measured.pads.tolist() if measured.pads is not None else [None] * len(scores)
     faces: dict[int, list[Face]] = {}
     for row, frame in enumerate(detections.frame.tolist()):
         if not np.isfinite(embeddings[row]).all():
@@ -188,7 +232,7 @@ def _faces(measured: _Measured) -> dict[int, list[Face]]:
                 points=points[row],
                 score=scores[row],
                 quality=measured.qualities[row],
-                pad=pads[row],
+                pad=measured.pads[row],
                 embedding=embeddings[row],
             )
         )

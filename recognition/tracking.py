@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,11 +40,13 @@ LEAST_WEIGHT = 0.05
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """One face of one frame: box (4,) x1, y1, x2, y2 in pixels, unit embedding (D,) float32,
-    quality between 0 and 1."""
+    quality and presentation-attack score between 0 and 1."""
 
     box: Vector
     embedding: Vector
     quality: float
+    pad: float | None = None
+    """None where it was not scored; no number where it could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class Presentation:
     """Frames in a row in which the face in this place looked unlike."""
     settled: str = ""
     """Outcome of its decision, once it has one."""
+    pad_total: float = 0.0
+    """Sum of the attack scores, weighted as the embeddings are."""
+    pad_weight: float = 0.0
+    """Of the faces that the sum is of."""
+    pad_frames: int = 0
+    """How many they are: fewer than `frames` where some had no score."""
 
     @property
     def probe(self) -> Vector:
@@ -76,6 +85,11 @@ class Presentation:
         norm = float(np.linalg.norm(self.total))
         unit: Vector = self.total / np.float32(norm) if norm > 1e-6 else np.zeros_like(self.total)
         return unit
+
+    @property
+    def pad(self) -> float:
+        """The weighted mean attack score, 0..1; NaN without any."""
+        return self.pad_total / self.pad_weight if self.pad_weight > 0 else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +154,9 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
         first_received_ms=moment.received_ms,
         settled="",
         unlike=0,
+        pad_total=0.0,
+        pad_weight=0.0,
+        pad_frames=0,
     )
 
 
@@ -189,11 +206,15 @@ def _begin(sighting: Sighting, moment: Moment) -> Presentation:
 
 
 def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Presentation:
-    weight = np.float32(max(sighting.quality, LEAST_WEIGHT))
+    weight = max(sighting.quality, LEAST_WEIGHT)
+    scored = sighting.pad is not None and math.isfinite(sighting.pad)
     return replace(
         before,
         box=sighting.box,
-        total=before.total + weight * sighting.embedding,
+        total=before.total + np.float32(weight) * sighting.embedding,
+        pad_total=before.pad_total + (weight * sighting.pad if scored and sighting.pad else 0.0),
+        pad_weight=before.pad_weight + (weight if scored else 0.0),
+        pad_frames=before.pad_frames + scored,
         frames=before.frames + 1,
         best_quality=max(before.best_quality, sighting.quality),
         widest=max(before.widest, float(sighting.box[2] - sighting.box[0])),
@@ -247,16 +268,19 @@ def _plain(presentation: Presentation) -> dict[str, Any]:
 
 _WHOLE = (
     "frames", "first_captured_ms", "captured_ms", "first_received_ms", "received_ms", "sequence",
-    "unlike",
+    "unlike", "pad_frames",
 )  # fmt: skip
 
 
 def _presentation(raw: dict[str, Any]) -> Presentation:
     total = np.frombuffer(base64.b64decode(raw["total"]), dtype="<f4").astype(np.float32)
     box = np.asarray(raw["box"], dtype=np.float32)
-    numbers = np.array([*box, *total, raw["best_quality"], raw["widest"]], dtype=np.float64)
+    single = [raw[name] for name in ("best_quality", "widest", "pad_total", "pad_weight")]
+    numbers = np.array([*box, *total, *single], dtype=np.float64)
     if box.shape != (4,) or not np.isfinite(numbers).all():
         raise ValueError("a box has four numbers, and all of them are finite")
     if any(type(raw[name]) is not int for name in _WHOLE) or not isinstance(raw["settled"], str):
         raise ValueError("counts and times are whole numbers, an outcome is a word")
+    if raw["pad_total"] < 0 or raw["pad_weight"] < 0 or not 0 <= raw["pad_frames"] <= raw["frames"]:
+        raise ValueError("attack scores are not negative, and no more than faces")
     return Presentation(**{**raw, "id": UUID(raw["id"]), "box": box, "total": total})

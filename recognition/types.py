@@ -51,7 +51,8 @@ class Face:
         corner of the mouth.
     score: the detector's confidence, 0..1.
     quality: measured on the aligned face.
-    pad: presentation-attack score, high means attack; None where it was not asked for.
+    pad: presentation-attack score, high means attack; None where it was not asked for. Of
+        MiniFASNet, where it is installed, 0..1, else of the tree, 0 and up.
     embedding: (192,) float32 of length 1; None where it was not asked for.
     """
 

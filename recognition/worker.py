@@ -15,12 +15,13 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from accesscontrol import crypto, decisions, keyring, model_versions, notify, thresholds
-from accesscontrol.decisions import Candidate, Evidence, KioskShutOutError, Policy
+from accesscontrol.decisions import Candidate, Evidence, KioskShutOutError, PadRule, Policy
 from accesscontrol.frames import Frame, FrameOutlet, now_ms
 from accesscontrol.model_versions import ModelFacts
-from accesscontrol.models import Kiosk, ModelVersion, Outcome
+from accesscontrol.models import Kiosk, ModelVersion, Outcome, PadPolicy
 from recognition import tracking
 from recognition.gallery import Probe, nearest
+from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
 from recognition.tracking import Moment, Presentation, Sighting
 from recognition.types import FrameResult
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 BATCH = 32
 FEWEST_FRAMES = 3
 """Faces that an acceptance needs: single impostor frames score far above their mean."""
+FEWEST_PAD_FRAMES = 3
+"""Of these, at a site that asks for it, with a presentation-attack score."""
 PATIENCE_MS = 3_000
 """How long a presentation may gather evidence before it is refused."""
 RETRY_MS = 3_000
@@ -63,6 +66,10 @@ class Recogniser:
         self._facts = facts
         self._name = uuid.uuid4().hex
         self._version: ModelVersion | None = None
+        model = pipeline.pad_model
+        self._pad_rule = PadRule(
+            f"{model.name} {model.version}", pad_threshold(model), FEWEST_PAD_FRAMES
+        )
 
     @property
     def pipeline(self) -> Pipeline:
@@ -115,7 +122,11 @@ class Recogniser:
             return []
         begun = now_ms()
         smallest = min(kiosk.smallest_face for kiosk in kiosks.values())
-        results = self._pipeline.analyse([f.image for f in frames], smallest_face=smallest)
+        results = self._pipeline.analyse(
+            [frame.image for frame in frames],
+            smallest_face=smallest,
+            with_pad=[self._scores_attacks(kiosks[frame.kiosk_id]) for frame in frames],
+        )
         pipeline_ms = now_ms() - begun
         scenes = []
         for frame, result in zip(frames, results, strict=True):
@@ -131,6 +142,10 @@ class Recogniser:
             }
             scenes.append(Scene(kiosk, moment, tracks, frame, result, trace=trace))
         return scenes
+
+    def _scores_attacks(self, kiosk: Kiosk) -> bool:
+        """Whether the site asks for it and the score can say anything: else it is time lost."""
+        return _asks_for_pad(kiosk) and self._pad_rule.threshold is not None
 
     def _presentations(self, kiosk_id: UUID) -> list[Presentation]:
         state = self._outlet.load_tracks(kiosk_id)
@@ -152,7 +167,7 @@ class Recogniser:
             if face.embedding is None or face.quality is None:
                 continue
             rotated = crypto.rotate(face.embedding, self._rotation()[1])
-            sightings.append(Sighting(face.box, rotated, face.quality.score))
+            sightings.append(Sighting(face.box, rotated, face.quality.score, face.pad))
         return sightings
 
     def _rotation(self) -> tuple[str, bytes]:
@@ -262,6 +277,7 @@ class Recogniser:
             fewest_frames=FEWEST_FRAMES,
             smallest_face=float(kiosk.smallest_face),
             lowest_quality=0.0,
+            pad=self._pad_rule if _asks_for_pad(kiosk) else None,
         )
 
     def _keep(self, scenes: Iterable[Scene]) -> None:
@@ -293,6 +309,11 @@ def _streaming_kiosks(kiosk_ids: Sequence[UUID]) -> dict[UUID, Kiosk]:
     return {kiosk.pk: kiosk for kiosk in kiosks if kiosk.may_stream}
 
 
+def _asks_for_pad(kiosk: Kiosk) -> bool:
+    # Whatever else a later version may write there: only "off" is off.
+    return kiosk.site.pad_policy != PadPolicy.OFF
+
+
 def _is_ripe(presentation: Presentation, *, gone: bool) -> bool:
     if presentation.settled or presentation.frames == 0:
         return False
@@ -308,6 +329,8 @@ def _evidence(presentation: Presentation, trace: dict[str, float]) -> Evidence:
         first_captured_at=decisions.utc_from_ms(presentation.first_captured_ms),
         captured_at=decisions.utc_from_ms(presentation.captured_ms),
         received_at=decisions.utc_from_ms(presentation.received_ms),
+        pad_score=presentation.pad,
+        pad_frames=presentation.pad_frames,
         trace=dict(trace),
     )
 

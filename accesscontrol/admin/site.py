@@ -17,7 +17,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from accesscontrol import model_versions, sites, thresholds
+from accesscontrol import model_versions, pad, sites, thresholds
 from accesscontrol.admin.base import DomainAdmin, acting_user
 from accesscontrol.admin.dashboard import enrolled_people
 from accesscontrol.models import Site, Threshold
@@ -68,6 +68,7 @@ class SiteForm(ModelFormOfSite):
             "is_active",
             "cool_down_s",
             "longest_shift_h",
+            "pad_policy",
         )
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -76,6 +77,8 @@ class SiteForm(ModelFormOfSite):
         field = self.fields.get("time_zone")
         if isinstance(field, forms.ChoiceField):
             field.choices = [(zone, zone.replace("_", " ")) for zone in zones]
+        if not self.instance.pk:
+            self.initial.setdefault("pad_policy", pad.default_policy())
         self.in_force = threshold_in_force(self.instance)
         if self.in_force:
             self.initial["threshold"] = self.in_force.value
@@ -142,6 +145,7 @@ class SiteAdmin(DomainAdmin[Site]):
         fieldsets: list[tuple[Any, dict[str, Any]]] = [
             (None, {"fields": (("name", "slug"), ("time_zone", "is_active"))}),
             (_("Attendance"), {"fields": (("cool_down_s", "longest_shift_h"),)}),
+            (_("Photos held before the camera"), {"fields": ("pad_policy",), **pad_state()}),
         ]
         if obj:
             fields = THRESHOLD_FIELDS if self._may_set_threshold(request, obj) else ()
@@ -185,6 +189,19 @@ class SiteAdmin(DomainAdmin[Site]):
             and self.has_change_permission(request, site)
             and acting_user(request).has_perm("accesscontrol.add_threshold")
         )
+
+
+def pad_state() -> dict[str, str]:
+    """A fieldset's description where presentation attack detection has no model to rely on."""
+    if pad.is_installed():
+        return {}
+    text = _(
+        "The model that tells faces from pictures of faces is not installed on this machine. "
+        "Install it where the workers run, before you switch detection on: {}"
+    )
+    return {
+        "description": format_html('<p class="gh-meaning">{}</p>', str(text).format(pad.INSTALL))
+    }
 
 
 def meaning(site: Site) -> str:

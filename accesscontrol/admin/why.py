@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from accesscontrol import pad
 from accesscontrol.models import Decision, Outcome, Punch
 
 
@@ -79,14 +80,32 @@ def _not_allowed(decision: Decision) -> str:
     )
 
 
+def _pad_failed(decision: Decision) -> str:
+    found = decision.evidence.get("pad") or {}
+    if found and found.get("threshold") is None:
+        return (
+            "The site asks for presentation attack detection, but the worker has no calibrated "
+            f"model for it, so nobody is accepted. Install it with: {pad.INSTALL}"
+        )
+    if found and (found.get("score") is None or found["frames"] < decision.frames):
+        return (
+            f"Only {found['frames']} of the {decision.frames} faces seen could be checked for "
+            "being a picture, so the person was not accepted. Let them try again."
+        )
+    scores = ""
+    if found:
+        scores = f" (attack score {found['score']:.2f}, refused from {found['threshold']:.2f} on)"
+    return (
+        f"What the camera saw looked like a picture or a screen, not like a living face{scores}. "
+        "If it was a person, let them try again without reflections or strong light from behind."
+    )
+
+
 _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.ACCEPTED: _accepted,
     Outcome.NO_MATCH: _no_match,
     Outcome.AMBIGUOUS: _ambiguous,
-    Outcome.PAD_FAILED: lambda _: (
-        "What the camera saw looked like a picture or a screen, not like a living face. If it was "
-        "a person, let them try again without reflections or strong light from behind."
-    ),
+    Outcome.PAD_FAILED: _pad_failed,
     Outcome.LOW_QUALITY: _low_quality,
     Outcome.TOO_FAR: lambda _: (
         "The face was too small in the picture. Come closer, or lower the kiosk's smallest face."

@@ -8,7 +8,7 @@ from accesscontrol.models.enrolment import EnrolmentPhoto, PhotoStatus, Refusal,
 from accesscontrol.models.kiosk import Kiosk, KioskStatus, PairingCode
 from accesscontrol.models.model_version import ModelVersion
 from accesscontrol.models.punch import Direction, Punch
-from accesscontrol.models.site import Site
+from accesscontrol.models.site import PadPolicy, Site
 from accesscontrol.models.threshold import Threshold
 from accesscontrol.models.user import User
 
@@ -23,6 +23,7 @@ __all__ = [
     "KioskStatus",
     "ModelVersion",
     "Outcome",
+    "PadPolicy",
     "PairingCode",
     "PhotoStatus",
     "Punch",

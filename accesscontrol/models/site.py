@@ -21,6 +21,13 @@ def validate_time_zone(value: str) -> None:
         ) from None
 
 
+class PadPolicy(models.TextChoices):
+    """What a site does about pictures of faces held before its cameras."""
+
+    OFF = "off", _("off: a photo of an employee is accepted")
+    PASSIVE = "passive", _("passive: what does not look alive is refused")
+
+
 class Site(models.Model):
     """A place with doors. Faces are only ever compared with the templates of their own site."""
 
@@ -47,6 +54,17 @@ class Site(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(48)],
         help_text=_("After an IN older than this the next punch is an IN again."),
     )
+    pad_policy = models.CharField(
+        _("presentation attack detection"),
+        max_length=10,
+        choices=PadPolicy.choices,
+        default=PadPolicy.OFF,
+        help_text=_(
+            "Whether pictures of faces, on paper or a screen, are told from faces. It needs the "
+            "model that fetch-models --with minifasnet installs; without it a site that asks for "
+            "it accepts nobody."
+        ),
+    )
     is_active = models.BooleanField(_("active"), default=True)
 
     class Meta:
@@ -59,6 +77,9 @@ class Site(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(longest_shift_h__range=(1, 48)), name="site_longest_shift"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(pad_policy__in=["off", "passive"]), name="site_pad_policy"
             ),
         ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recognition.commands import evaluate_pad
 from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
@@ -56,6 +57,7 @@ def add_to(commands: Commands) -> None:
     )
     add_pipeline_options(calibration)
     calibration.set_defaults(command=_calibrate)
+    evaluate_pad.add_to(kinds)
 
 
 def _verification(options: argparse.Namespace) -> int:

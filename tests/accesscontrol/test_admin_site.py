@@ -30,6 +30,7 @@ def values(site: Site, **changes: Any) -> dict[str, Any]:
         "is_active": "on",
         "cool_down_s": site.cool_down_s,
         "longest_shift_h": site.longest_shift_h,
+        "pad_policy": site.pad_policy,
         "threshold": 0.62,
         "margin": 0.05,
         "reason": "",

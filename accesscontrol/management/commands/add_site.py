@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from accesscontrol import pad
 from accesscontrol.management.site_argument import add_site
-from accesscontrol.models import Site
+from accesscontrol.models import PadPolicy, Site
 
 
 class Command(BaseCommand):
@@ -21,6 +22,12 @@ class Command(BaseCommand):
 
         parser.add_argument(
             "--cool-down", type=int, default=300, help="seconds without a second punch"
+        )
+        parser.add_argument(
+            "--pad",
+            choices=PadPolicy.values,
+            default=pad.default_policy(),
+            help="presentation attack detection; %(default)s with the models that are installed",
         )
         parser.add_argument(
             "--if-missing", action="store_true", help="leave a site of this name as it is"
@@ -36,6 +43,9 @@ class Command(BaseCommand):
             slug=options["slug"],
             time_zone=options["time_zone"],
             cool_down_s=options["cool_down"],
+            pad_policy=options["pad"],
         )
         self.stdout.write(site.slug)
         self.stderr.write(f"Added the site “{site.name}”, time zone {site.time_zone}.")
+        if site.pad_policy == PadPolicy.OFF:
+            self.stderr.write("It has no presentation attack detection: photos are accepted.")

@@ -1,0 +1,186 @@
+"""Fetching the MiniFASNet pair: only when asked for, checked before it is read, all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recognition import fetch_minifasnet as module
+from recognition.commands import main
+from recognition.fetch import fetch_models
+from recognition.fetch_minifasnet import Repository, fetch_minifasnet
+from recognition.packages import FetchError
+from recognition.pipeline import Pipeline
+from recognition.weights import (
+    MANIFEST,
+    OPTIONAL,
+    WeightsError,
+    is_installed,
+    missing_model,
+    missing_models,
+)
+from tests.recognition.published_minifasnet import published_files
+
+
+def quiet(message: str) -> None:
+    """Nobody listens."""
+
+
+@pytest.fixture
+def home(tmp_path: Path, models_dir: Path) -> Path:
+    """An installation with the usual models only."""
+    home = tmp_path / "gate house"
+    home.mkdir()
+    shutil.copytree(models_dir, home / "models")
+    if is_installed(home / "models", "minifasnet"):
+        manifest = json.loads((home / "models" / MANIFEST).read_text())
+        del manifest["models"]["minifasnet"]
+        (home / "models" / MANIFEST).write_text(json.dumps(manifest))
+        (home / "models" / "minifasnet.safetensors").unlink()
+    return home
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the pair in random weights, which the pinned hashes are made to name."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    files = published_files()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    published = replace(OPTIONAL["minifasnet"], files=hashes)
+    monkeypatch.setitem(OPTIONAL, "minifasnet", published)
+    return folder
+
+
+def repository_of(folder: Path, where: Path) -> Repository:
+    """A git repository whose one commit has the files."""
+    shutil.copytree(folder, where / "resources")
+
+    def git(*arguments: str) -> str:
+        named = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        done = subprocess.run(
+            ["git", *named, *arguments], cwd=where, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    git("add", "resources")
+    git("commit", "--quiet", "-m", "weights")
+    return Repository(where.as_uri(), git("rev-parse", "HEAD"), "resources")
+
+
+def test_a_copy_is_converted_and_named_in_the_manifest(home: Path, source: Path) -> None:
+    models = fetch_minifasnet(home, say=quiet, source=source)
+    assert missing_models(models) is None
+    assert missing_model(models, "minifasnet") is None
+    entry = json.loads((models / MANIFEST).read_text())["models"]["minifasnet"]
+    assert entry["model"]["licence"] == "Apache-2.0"
+    assert entry["source_files"] == OPTIONAL["minifasnet"].files
+    pipeline = Pipeline.load(models, device="cpu")
+    assert pipeline.pair is not None
+    assert pipeline.pad_model.name == "minifasnet"
+
+
+def test_without_it_the_pipeline_has_only_the_shipped_net(home: Path) -> None:
+    pipeline = Pipeline.load(home / "models", device="cpu")
+    assert pipeline.pair is None
+    assert pipeline.pad_model.name == "antispoofing"
+
+
+def test_the_command_takes_a_folder_for_it_and_an_archive_for_the_rest(
+    home: Path, source: Path, package_archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_HOME", str(home))
+    shutil.rmtree(home / "models")
+    sources = ["--from", str(package_archive), "--from", str(source)]
+    assert main(["fetch-models", "--with", "minifasnet", *sources]) == 0
+    assert missing_models(home / "models") is None
+    assert missing_model(home / "models", "minifasnet") is None
+
+
+@pytest.mark.parametrize("arguments", [[], ["--with", "minifasnet", "--from", "{}"]])
+def test_a_folder_without_a_model_or_twice_is_a_clear_error(
+    home: Path,
+    source: Path,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_HOME", str(home))
+    given = [part.format(source) for part in arguments]
+    assert main(["fetch-models", "--from", str(source), *given]) == 1
+    assert "error:" in capsys.readouterr().err
+
+
+def test_it_comes_by_git_from_one_commit(
+    home: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = tmp_path / "repository"
+    where.mkdir()
+    monkeypatch.setattr(module, "REPOSITORY", repository_of(source, where))
+    fetch_minifasnet(home, say=quiet)
+    assert missing_model(home / "models", "minifasnet") is None
+    assert not list((home / "cache").iterdir()), "the clone is thrown away"
+    shutil.rmtree(where)
+    fetch_minifasnet(home, say=quiet)  # a second time without any network
+
+
+def test_without_network_the_error_says_what_to_do_and_nothing_changes(
+    home: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (home / "models" / MANIFEST).read_bytes()
+    away = Repository((tmp_path / "nowhere").as_uri(), "0" * 40, "resources")
+    monkeypatch.setattr(module, "REPOSITORY", away)
+    with pytest.raises(FetchError, match="--with minifasnet --from FOLDER"):
+        fetch_minifasnet(home, say=quiet)
+    assert (home / "models" / MANIFEST).read_bytes() == before
+    assert not list((home / "cache").iterdir())
+
+
+def test_another_file_is_refused_before_it_is_read(
+    home: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(files: object) -> None:
+        raise AssertionError("read before it was checked")
+
+    monkeypatch.setattr(module, "minifasnet_state", read)
+    victim = source / next(iter(OPTIONAL["minifasnet"].files))
+    victim.write_bytes(victim.read_bytes() + b"\0")
+    with pytest.raises(FetchError, match="SHA-256"):
+        fetch_minifasnet(home, say=quiet, source=source)
+    assert not is_installed(home / "models", "minifasnet")
+
+
+def test_a_missing_file_is_a_clear_error(home: Path, source: Path) -> None:
+    next(source.iterdir()).unlink()
+    with pytest.raises(FetchError, match="cannot be read"):
+        fetch_minifasnet(home, say=quiet, source=source)
+
+
+def test_a_changed_model_is_never_loaded_and_the_error_names_the_command(
+    home: Path, source: Path
+) -> None:
+    models = fetch_minifasnet(home, say=quiet, source=source)
+    content = bytearray((models / "minifasnet.safetensors").read_bytes())
+    content[-1] ^= 1
+    (models / "minifasnet.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match="fetch-models --with minifasnet"):
+        Pipeline.load(models, device="cpu")
+    fetch_minifasnet(home, say=quiet, source=source)
+    assert missing_model(models, "minifasnet") is None
+
+
+def test_mending_the_other_models_keeps_it(home: Path, source: Path, package_archive: Path) -> None:
+    models = fetch_minifasnet(home, say=quiet, source=source)
+    (models / "mtcnn.safetensors").unlink()
+    fetch_models(home, say=quiet, source=package_archive)
+    assert missing_models(models) is None
+    assert missing_model(models, "minifasnet") is None
