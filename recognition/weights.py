@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,40 +61,88 @@ MODELS: dict[str, Published] = {
     ),
 }
 
+_RESNET29_SHA256 = "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589"
+
+EXTRAS: dict[str, dict[str, Published]] = {
+    "fused": {
+        "resnet29": Published(
+            ModelInfo("resnet29", "1.7.15", _RESNET29_SHA256, "CC0-1.0", 128),
+            "@vladmandic/face-api@1.7.15",
+            {
+                "face_recognition_model.bin": _RESNET29_SHA256,
+                "face_recognition_model-weights_manifest.json": (
+                    "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b"
+                ),
+            },
+        ),
+    },
+}
+"""Models that only `fetch-models --with NAME` gets, by that name."""
+
+
+def published(name: str) -> Published:
+    """The model of this name, an extra one or not."""
+    for models in (MODELS, *EXTRAS.values()):
+        if name in models:
+            return models[name]
+    raise KeyError(name)
+
 
 def save_models(folder: Path, states: dict[str, dict[str, Tensor]]) -> None:
     """Write one safetensors file for each model and the manifest that vouches for them.
 
     Args:
         folder: exists and is empty.
-        states: by name in `MODELS`.
+        states: by name in `MODELS` or among `EXTRAS`.
     """
     entries: dict[str, Any] = {}
     for name, state in states.items():
-        published = MODELS[name]
-        metadata = {key: str(value) for key, value in asdict(published.info).items()}
-        metadata["source"] = published.source
+        model = published(name)
+        metadata = {key: str(value) for key, value in asdict(model.info).items()}
+        metadata["source"] = model.source
         content = safetensors.torch.save(state, metadata)
         file = f"{name}.safetensors"
         (folder / file).write_bytes(content)
         entries[name] = {
             "file": file,
             "sha256": hashlib.sha256(content).hexdigest(),
-            "source_files": published.files,
-            "model": asdict(published.info),
+            "source_files": model.files,
+            "model": asdict(model.info),
         }
     manifest = {"format": MANIFEST_FORMAT, "source": _PACKAGE, "models": entries}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def missing_models(folder: Path) -> str | None:
-    """Why the models in `folder` cannot be used; None when all are there and whole."""
+def missing_models(folder: Path, extras: Collection[str] = ()) -> str | None:
+    """Why the models in `folder` cannot be used; None when all are there and whole.
+
+    Args:
+        extras: names in `EXTRAS` whose models are wanted, too.
+    """
     try:
-        for name in MODELS:
-            _read_checked(folder, name)
+        for models in (MODELS, *(EXTRAS[extra] for extra in extras)):
+            for name in models:
+                _read_checked(folder, name)
     except WeightsError as error:
         return str(error)
     return None
+
+
+def present_extras(folder: Path) -> set[str]:
+    """Names in `EXTRAS` of which the folder's manifest lists a model."""
+    try:
+        listed = set(json.loads((folder / MANIFEST).read_text())["models"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {extra for extra, models in EXTRAS.items() if listed & models.keys()}
+
+
+def whole_state(folder: Path, name: str) -> dict[str, Tensor] | None:
+    """A model's weights as they lie in `folder`; None if they are missing, changed or older."""
+    try:
+        return safetensors.torch.load(_read_checked(folder, name))
+    except (WeightsError, SafetensorError):
+        return None
 
 
 def load_into(net: nn.Module, folder: Path, name: str) -> ModelInfo:
@@ -107,9 +156,9 @@ def load_into(net: nn.Module, folder: Path, name: str) -> ModelInfo:
     try:
         net.load_state_dict(safetensors.torch.load(content))
     except (SafetensorError, RuntimeError) as error:
-        raise _broken(folder, f"{name} does not fit its network") from error
+        raise _broken(folder, name, "does not fit its network") from error
     net.eval().requires_grad_(requires_grad=False)
-    return MODELS[name].info
+    return published(name).info
 
 
 def _read_checked(folder: Path, name: str) -> bytes:
@@ -118,30 +167,33 @@ def _read_checked(folder: Path, name: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _broken(folder, f"{path.name} cannot be read") from error
+        raise _broken(folder, name, "cannot be read") from error
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise _broken(folder, f"{path.name} was changed since it was converted")
+        raise _broken(folder, name, "was changed since it was converted")
     return content
 
 
 def _manifest_entry(folder: Path, name: str) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        entry: dict[str, Any] = manifest["models"][name]
+        entry: dict[str, Any] | None = manifest["models"].get(name)
+        if entry is None:
+            raise _broken(folder, name, "was not fetched")
         current = manifest["format"] == MANIFEST_FORMAT
-        current = current and entry["source_files"] == MODELS[name].files and "sha256" in entry
-        current = current and entry["file"] == f"{name}.safetensors"
+        current = current and entry["source_files"] == published(name).files
+        current = current and "sha256" in entry and entry["file"] == f"{name}.safetensors"
     except FileNotFoundError as error:
-        raise _broken(folder, "there are no models") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _broken(folder, f"{MANIFEST} is damaged") from error
+        raise _broken(folder, name, "there are no models") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken(folder, name, f"{MANIFEST} is damaged") from error
     if not current:
-        raise _broken(folder, f"{name} is of another version")
+        raise _broken(folder, name, "is of another version")
     return entry
 
 
-def _broken(folder: Path, reason: str) -> WeightsError:
+def _broken(folder: Path, name: str, reason: str) -> WeightsError:
+    wanted = [f" --with {extra}" for extra, models in EXTRAS.items() if name in models]
     return WeightsError(
-        f"The models in {folder} cannot be used: {reason}. "
-        "Run `python -m recognition fetch-models`."
+        f"The models in {folder} cannot be used: {name}: {reason}. "
+        f"Run `python -m recognition fetch-models{''.join(wanted)}`."
     )
