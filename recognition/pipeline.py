@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recognition.align import align
 from recognition.detect import Detections, DetectorSettings, detect
 from recognition.embed import MobileFaceNet, embed
+from recognition.fusion import FUSED, EmbedderName, fuse
 from recognition.images import (
     FRAME_LIMITS,
     DecodedImage,
@@ -24,6 +25,7 @@ from recognition.memory import keep_freed_memory
 from recognition.mtcnn import Mtcnn
 from recognition.pad import INPUT_SIZE, AntiSpoofingTree, attack_scores, framed
 from recognition.quality import measure
+from recognition.resnet29 import ResNet29, chips, describe
 from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
 from recognition.weights import load_into
@@ -52,16 +54,23 @@ class Pipeline:
         antispoofing: AntiSpoofingTree,
         model: ModelInfo,
         device: torch.device,
+        second_embedder: ResNet29 | None = None,
     ) -> None:
         self.detector = detector
         self.embedder = embedder
         self.antispoofing = antispoofing
+        self.second_embedder = second_embedder
         self.model = model
         self.device = device
 
     @classmethod
     def load(
-        cls, models_dir: Path, *, device: str = "auto", threads: int | None = None
+        cls,
+        models_dir: Path,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        embedder: EmbedderName = "mobilefacenet",
     ) -> Pipeline:
         """Load the converted models.
 
@@ -69,6 +78,7 @@ class Pipeline:
             models_dir: as `fetch-models` leaves it.
             device: "cpu", "cuda", "cuda:1", ...; "auto" takes CUDA if there is any.
             threads: of torch on the CPU, for the whole process; None leaves them as they are.
+            embedder: "fused" needs the models of `fetch-models --with fused`.
 
         Raises:
             WeightsError: models are missing or changed.
@@ -80,13 +90,19 @@ class Pipeline:
         target = torch.device(device)
         if target.type == "cpu":
             keep_freed_memory()
-        detector, embedder, antispoofing = Mtcnn(), MobileFaceNet(), AntiSpoofingTree()
+        detector, first, antispoofing = Mtcnn(), MobileFaceNet(), AntiSpoofingTree()
         load_into(detector, models_dir, "mtcnn")
-        model = load_into(embedder, models_dir, "mobilefacenet")
+        model = load_into(first, models_dir, "mobilefacenet")
         load_into(antispoofing, models_dir, "antispoofing")
-        for net in (detector, embedder, antispoofing):
+        nets: list[nn.Module] = [detector, first, antispoofing]
+        second = None
+        if embedder == "fused":
+            second, model = ResNet29(), FUSED
+            load_into(second, models_dir, "resnet29")
+            nets.append(second)
+        for net in nets:
             net.to(device=target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(detector, embedder, antispoofing, model, target)
+        return cls(detector, first, antispoofing, model, target, second)
 
     def analyse(
         self,
@@ -141,11 +157,15 @@ class Pipeline:
     def _measure(self, images: ImageSet, detections: Detections, *, with_pad: bool) -> _Measured:
         frame, points = detections.frame, detections.points
         aligned = align(images, frame, points)
+        embeddings = embed(self.embedder, aligned)
+        if self.second_embedder is not None:
+            descriptors = describe(self.second_embedder, chips(images, frame, points))
+            embeddings = fuse(embeddings, descriptors)
         pads = None
         if with_pad:
             crops = images.sample(frame, framed(detections.boxes), INPUT_SIZE)
             pads = attack_scores(self.antispoofing, crops)
-        return _Measured(detections, measure(aligned, points), embed(self.embedder, aligned), pads)
+        return _Measured(detections, measure(aligned, points), embeddings, pads)
 
 
 def _faces(measured: _Measured) -> dict[int, list[Face]]:

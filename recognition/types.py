@@ -52,7 +52,7 @@ class Face:
     score: the detector's confidence, 0..1.
     quality: measured on the aligned face.
     pad: presentation-attack score, high means attack; None where it was not asked for.
-    embedding: (192,) float32 of length 1; None where it was not asked for.
+    embedding: float32 of length 1 and of its model's dimension; None where it was not asked for.
     """
 
     box: Floats
