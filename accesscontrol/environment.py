@@ -37,6 +37,8 @@ class Environment(BaseSettings):
     gatehouse_tls: bool = False
     """True where a TLS proxy stands in front and sets X-Forwarded-Proto."""
     gatehouse_device: Literal["auto", "cpu", "cuda"] = "auto"
+    gatehouse_embedder: Literal["mobilefacenet", "fused"] = "mobilefacenet"
+    """Which embedder workers load; fused needs: python -m recognition fetch-models --with fused"""
     gatehouse_torch_threads: int = Field(default=1, ge=1, le=64)
     gatehouse_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

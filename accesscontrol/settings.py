@@ -217,6 +217,7 @@ LOGGING = {
 }
 
 TORCH_DEVICE = ENVIRONMENT.gatehouse_device
+EMBEDDER = ENVIRONMENT.gatehouse_embedder
 TORCH_THREADS = ENVIRONMENT.gatehouse_torch_threads
 
 FRAME_MAX_BYTES = 512 * 1024

@@ -1,4 +1,4 @@
-"""Turns the published TFLite files into state dicts of our networks."""
+"""Turns the published weight files into state dicts of our networks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from recognition.embed import MobileFaceNet
+from recognition.minifasnet_conversion import minifasnet_state
 from recognition.mtcnn import Mtcnn
 from recognition.pad import AntiSpoofingTree
+from recognition.resnet29 import STAGES, ResNet29
+from recognition.shards import read_shards
 from recognition.tflite_graph import Array, Layer, read_layers
 
 State = dict[str, Tensor]
@@ -62,10 +65,61 @@ def antispoofing_state(files: Mapping[str, bytes]) -> State:
     return net.state_dict()
 
 
+def resnet29_state(files: Mapping[str, bytes]) -> State:
+    """State of `ResNet29` from face-api's face_recognition_model; its `fc` is (inputs, outputs).
+
+    Each convolution is followed by a scale and an offset of its channels: folded into it.
+    """
+    try:
+        tensors = read_shards(
+            files["face_recognition_model-weights_manifest.json"],
+            files["face_recognition_model.bin"],
+        )
+    except ValueError as error:
+        raise ConversionError(f"face_recognition_model: {error}") from error
+    net = ResNet29()
+    try:
+        _fill_scaled(net.stem, tensors, "conv32_down")
+        for name, block in zip(_block_names(), net.blocks, strict=True):
+            _fill_scaled(block.get_submodule("first"), tensors, f"{name}/conv1")
+            _fill_scaled(block.get_submodule("second"), tensors, f"{name}/conv2")
+        _copy(net.head.weight, tensors.pop("fc").T)
+    except KeyError as error:
+        raise ConversionError(f"face_recognition_model: there is no tensor {error}") from error
+    if tensors:
+        raise ConversionError(f"face_recognition_model: {len(tensors)} tensors too many")
+    return net.state_dict()
+
+
+def _block_names() -> list[str]:
+    """The file's names of the residual blocks, in order."""
+    names = []
+    for stage, (count, channels) in enumerate(STAGES):
+        if stage == len(STAGES) - 1:
+            names.append(f"conv{channels}_down_out")
+        elif stage > 0:
+            names.append(f"conv{channels}_down")
+        plain = count - (stage > 0)
+        names += [f"conv{channels}_{number}" for number in range(1, plain + 1)]
+    return names
+
+
+def _fill_scaled(module: nn.Module, tensors: dict[str, Array], name: str) -> None:
+    """Fills a convolution, whose kernels lie in the file as (rows, columns, inputs, outputs)."""
+    scale = tensors.pop(f"{name}/scale/weights")
+    offset = tensors.pop(f"{name}/scale/biases")
+    kernels = tensors.pop(f"{name}/conv/filters").transpose(3, 2, 0, 1)
+    bias = tensors.pop(f"{name}/conv/bias")
+    _copy(module.get_parameter("weight"), kernels * scale[:, None, None, None])
+    _copy(module.get_parameter("bias"), bias * scale + offset)
+
+
 CONVERTERS: dict[str, Callable[[Mapping[str, bytes]], State]] = {
     "mtcnn": mtcnn_state,
     "mobilefacenet": mobilefacenet_state,
     "antispoofing": antispoofing_state,
+    "resnet29": resnet29_state,
+    "minifasnet": minifasnet_state,
 }
 
 

@@ -1,21 +1,17 @@
-"""Gets the MiniFASNet pair, for who asks for it: by git from its public repository, or a copy.
+"""Gets the published files of the MiniFASNet pair, by git from its public repository.
 
-The files are pickles. They are checked by SHA-256, read without being unpickled, and converted.
+They are pickles: checked by SHA-256 here, and converted without being unpickled.
 """
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognition.fetch import models_folder
-from recognition.minifasnet_conversion import minifasnet_state
-from recognition.packages import CLIENT_TIMEOUT, MAX_FILE_BYTES, FetchError, Say, locked
-from recognition.torch_file import TorchFileError
-from recognition.weights import OPTIONAL, add_model, missing_model
+from recognition.packages import CLIENT_TIMEOUT, FetchError, Say, read_files
+from recognition.weights import published
 
 NAME = "minifasnet"
 
@@ -36,58 +32,16 @@ REPOSITORY = Repository(
 )
 
 
-def fetch_minifasnet(home: Path, *, say: Say, source: Path | None = None) -> Path:
-    """Make sure that the pair is among the models; quick and without network if it is.
+def minifasnet_files(home: Path, say: Say) -> dict[str, bytes]:
+    """The published files by name, each checked, out of a clone of one commit, thrown away.
 
     Args:
-        home: the installation's folder, which has the other models already.
+        home: the installation's folder.
         say: is told of each step.
-        source: a folder with the two published files; else git gets them.
-
-    Returns:
-        The folder of the models.
 
     Raises:
-        FetchError: no network, no git, a wrong hash. The models are left as they were.
+        FetchError: no network, no git, a wrong hash.
     """
-    models = models_folder(home)
-    if missing_model(models, NAME) is None:
-        say(f"{NAME} is already in {models}")
-        return models
-    try:
-        with locked(home / "models.lock", say):
-            files = _read(source) if source else _cloned(home, say)
-            say(f"converting {NAME}")
-            add_model(models, NAME, minifasnet_state(files))
-    except TorchFileError as error:
-        raise FetchError(f"{NAME} cannot be converted: {error}.") from error
-    except OSError as error:
-        raise FetchError(f"The models cannot be written to {models}: {error}.") from error
-    say(f"{NAME} is in {models}")
-    return models
-
-
-def _read(folder: Path) -> dict[str, bytes]:
-    """The published files by name, each checked."""
-    contents = {}
-    for name, sha256 in OPTIONAL[NAME].files.items():
-        path = folder / name
-        try:
-            with path.open("rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise FetchError(f"{path} cannot be read: {error.strerror}.") from error
-        found = hashlib.sha256(content).hexdigest()
-        if found != sha256:
-            raise FetchError(
-                f"{path} is not the published file: its SHA-256 is {found}, expected {sha256}."
-            )
-        contents[name] = content
-    return contents
-
-
-def _cloned(home: Path, say: Say) -> dict[str, bytes]:
-    """The files out of a clone of one commit, which is thrown away."""
     say(f"fetching {REPOSITORY.url} with git")
     cache = home / "cache"
     cache.mkdir(parents=True, exist_ok=True)
@@ -95,7 +49,7 @@ def _cloned(home: Path, say: Say) -> dict[str, bytes]:
         _git(clone, "init", "--quiet", "--template=")
         _git(clone, "fetch", "--quiet", "--depth=1", REPOSITORY.url, REPOSITORY.commit)
         _git(clone, "checkout", "--quiet", "FETCH_HEAD", "--", REPOSITORY.folder)
-        return _read(Path(clone) / REPOSITORY.folder)
+        return read_files(Path(clone) / REPOSITORY.folder, published(NAME).files)
 
 
 def _git(folder: str, *arguments: str) -> None:

@@ -88,6 +88,32 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_files(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:
+    """Contents of the named files of a folder.
+
+    Args:
+        hashes: SHA-256 by name.
+
+    Raises:
+        FetchError: a file cannot be read, or has another SHA-256.
+    """
+    contents = {}
+    for name, sha256 in hashes.items():
+        path = folder / name
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise FetchError(f"{path} cannot be read: {error.strerror}.") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha256:
+            raise FetchError(
+                f"{path} is not the published file: its SHA-256 is {found}, expected {sha256}."
+            )
+        contents[name] = content
+    return contents
+
+
 def read_members(archive: Path, members: Mapping[str, str]) -> dict[str, bytes]:
     """Contents of the named plain files of a .tgz, .tar.gz or .whl, by their last name.
 

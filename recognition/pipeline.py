@@ -15,6 +15,7 @@ from recognition import compiled
 from recognition.align import align
 from recognition.detect import Detections, DetectorSettings, detect
 from recognition.embed import MobileFaceNet, compile_embedder, embed
+from recognition.fusion import FUSED, EmbedderName, fuse
 from recognition.images import (
     FRAME_LIMITS,
     DecodedImage,
@@ -28,9 +29,10 @@ from recognition.minifasnet import attack_scores as pair_scores
 from recognition.mtcnn import Mtcnn, compile_detector
 from recognition.pad import AntiSpoofingTree, tree_scores
 from recognition.quality import measure
+from recognition.resnet29 import ResNet29, chips, describe
 from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
-from recognition.weights import MODELS, OPTIONAL, is_installed, load_into
+from recognition.weights import load_into, present_extras, published
 
 Runtime = Literal["torch", "openvino"]
 
@@ -45,25 +47,33 @@ class _Measured:
     pads: list[float | None]
 
 
+@dataclass(slots=True, eq=False)
+class Networks:
+    """What a pipeline runs.
+
+    pair: MiniFASNet, where it is installed.
+    second_embedder: of the fused embedder; always in plain torch.
+    """
+
+    detector: Mtcnn
+    embedder: nn.Module
+    antispoofing: AntiSpoofingTree
+    pair: MiniFasNetPair | None = None
+    second_embedder: ResNet29 | None = None
+
+
 class Pipeline:
     """The loaded networks and what they do together. Use `Pipeline.load`.
 
     One pipeline serves one thread at a time; results never depend on earlier calls.
     """
 
-    def __init__(
-        self,
-        detector: Mtcnn,
-        embedder: nn.Module,
-        antispoofing: AntiSpoofingTree,
-        model: ModelInfo,
-        device: torch.device,
-        pair: MiniFasNetPair | None = None,
-    ) -> None:
-        self.detector = detector
-        self.embedder = embedder
-        self.antispoofing = antispoofing
-        self.pair = pair
+    def __init__(self, networks: Networks, model: ModelInfo, device: torch.device) -> None:
+        self.detector = networks.detector
+        self.embedder = networks.embedder
+        self.antispoofing = networks.antispoofing
+        self.pair = networks.pair
+        self.second_embedder = networks.second_embedder
         self.model = model
         self.device = device
 
@@ -75,6 +85,7 @@ class Pipeline:
         device: str = "auto",
         threads: int | None = None,
         runtime: Runtime = "torch",
+        embedder: EmbedderName = "mobilefacenet",
     ) -> Pipeline:
         """Load the converted models.
 
@@ -84,6 +95,7 @@ class Pipeline:
             threads: of torch on the CPU, for the whole process; None leaves them as they are.
             runtime: what runs the detector and the embedder; OpenVINO on the CPU only, where it
                 is installed. Both give the same faces, up to rounding.
+            embedder: "fused" needs the models of `fetch-models --with fused`.
 
         Raises:
             WeightsError: models are missing or changed, an optional one that was installed too.
@@ -96,28 +108,13 @@ class Pipeline:
         target = torch.device(device)
         if target.type == "cpu":
             keep_freed_memory()
-        detector, embedder, antispoofing = Mtcnn(), MobileFaceNet(), AntiSpoofingTree()
-        load_into(detector, models_dir, "mtcnn")
-        model = load_into(embedder, models_dir, "mobilefacenet")
-        load_into(antispoofing, models_dir, "antispoofing")
-        pair = None
-        if is_installed(models_dir, "minifasnet"):
-            pair = MiniFasNetPair()
-            load_into(pair, models_dir, "minifasnet")
-        for net in filter(None, (detector, embedder, antispoofing, pair)):
-            net.to(device=target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if _compiles(runtime, target):
-            threads = torch.get_num_threads()
-            fast = compile_embedder(embedder, threads)
-            quick = compile_detector(detector, threads)
-            return cls(quick, fast, antispoofing, model, target, pair)
-        return cls(detector, embedder, antispoofing, model, target, pair)
+        networks, model = _load(models_dir, target, runtime, embedder)
+        return cls(networks, model, target)
 
     @property
     def pad_model(self) -> ModelInfo:
         """Which model scores presentation attacks: MiniFASNet where installed, else the tree."""
-        published = OPTIONAL["minifasnet"] if self.pair else MODELS["antispoofing"]
-        return published.info
+        return published("minifasnet" if self.pair else "antispoofing").info
 
     def analyse(
         self,
@@ -184,8 +181,12 @@ class Pipeline:
     ) -> _Measured:
         frame, points = detections.frame, detections.points
         aligned = align(images, frame, points)
+        embeddings = embed(self.embedder, aligned)
+        if self.second_embedder is not None:
+            descriptors = describe(self.second_embedder, chips(images, frame, points))
+            embeddings = fuse(embeddings, descriptors)
         pads = self._pads(images, detections, with_pad)
-        return _Measured(detections, measure(aligned, points), embed(self.embedder, aligned), pads)
+        return _Measured(detections, measure(aligned, points), embeddings, pads)
 
     def _pads(
         self, images: ImageSet, detections: Detections, with_pad: Sequence[bool]
@@ -207,6 +208,32 @@ class Pipeline:
 
 def _each(wanted: bool | Sequence[bool], count: int) -> Sequence[bool]:
     return [wanted] * count if isinstance(wanted, bool) else wanted
+
+
+def _load(
+    models_dir: Path, device: torch.device, runtime: Runtime, embedder: EmbedderName
+) -> tuple[Networks, ModelInfo]:
+    """The networks, and what they embed as."""
+    compiles = _compiles(runtime, device)
+    detector, first, antispoofing = Mtcnn(), MobileFaceNet(), AntiSpoofingTree()
+    load_into(detector, models_dir, "mtcnn")
+    model = load_into(first, models_dir, "mobilefacenet")
+    load_into(antispoofing, models_dir, "antispoofing")
+    networks = Networks(detector, first, antispoofing)
+    if "minifasnet" in present_extras(models_dir):
+        networks.pair = MiniFasNetPair()
+        load_into(networks.pair, models_dir, "minifasnet")
+    if embedder == "fused":
+        networks.second_embedder, model = ResNet29(), FUSED
+        load_into(networks.second_embedder, models_dir, "resnet29")
+    nets = (detector, first, antispoofing, networks.pair, networks.second_embedder)
+    for net in filter(None, nets):
+        net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compiles:
+        threads = torch.get_num_threads()
+        networks.detector = compile_detector(detector, threads)
+        networks.embedder = compile_embedder(first, threads)
+    return networks, model
 
 
 def _compiles(runtime: Runtime, device: torch.device) -> bool:

@@ -58,7 +58,10 @@ def process_photos() -> None:
 def recogniser() -> Recogniser:
     """This process's recogniser: models are loaded once, at the start, never in a request."""
     pipeline = Pipeline.load(
-        settings.MODELS_DIR, device=settings.TORCH_DEVICE, threads=settings.TORCH_THREADS
+        settings.MODELS_DIR,
+        device=settings.TORCH_DEVICE,
+        threads=settings.TORCH_THREADS,
+        embedder=settings.EMBEDDER,
     )
     return Recogniser(pipeline, FrameOutlet.connect(), model_facts(pipeline))
 

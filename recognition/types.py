@@ -53,7 +53,7 @@ class Face:
     quality: measured on the aligned face.
     pad: presentation-attack score, high means attack; None where it was not asked for. Of
         MiniFASNet, where it is installed, 0..1, else of the tree, 0 and up.
-    embedding: (192,) float32 of length 1; None where it was not asked for.
+    embedding: float32 of length 1 and of its model's dimension; None where it was not asked for.
     """
 
     box: Floats

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from recognition.packages import write_atomically
 from recognition.types import ModelInfo
 
 MANIFEST = "manifest.json"
@@ -42,8 +42,6 @@ _PAD_SHA256 = "a980757d55e2835aff69f2fa9b04914e21d426dd8a43588c2982d50e8038ec02"
 _PNET_SHA256 = "8272d20e7e0981b20028d3bc783fd6a5a9bc7d34da8f73b3def0ac62de082077"
 _RNET_SHA256 = "169c451054b94f85b01924f4946d314389d3eb5cb6c70eb438df86c52fb54c55"
 _ONET_SHA256 = "946543640bd17e5275f442646422a4816441bb00897439a69bc9ea5fcf1fe601"
-_NEAR_SHA256 = "a5eb02e1843f19b5386b953cc4c9f011c3f985d0ee2bb9819eea9a142099bec0"
-_FAR_SHA256 = "84ee1d37d96894d5e82de5a57df044ef80a58be2b218b5ed7cdfd875ec2f5990"
 
 MODELS: dict[str, Published] = {
     "mtcnn": Published(
@@ -63,17 +61,43 @@ MODELS: dict[str, Published] = {
     ),
 }
 
-OPTIONAL: dict[str, Published] = {
-    "minifasnet": Published(
-        ModelInfo("minifasnet", "f679b7c", _NEAR_SHA256, "Apache-2.0", 0),
-        "minivision-ai/Silent-Face-Anti-Spoofing",
-        {
-            "2.7_80x80_MiniFASNetV2.pth": _NEAR_SHA256,
-            "4_0_0_80x80_MiniFASNetV1SE.pth": _FAR_SHA256,
-        },
-    ),
+_NEAR_SHA256 = "a5eb02e1843f19b5386b953cc4c9f011c3f985d0ee2bb9819eea9a142099bec0"
+_FAR_SHA256 = "84ee1d37d96894d5e82de5a57df044ef80a58be2b218b5ed7cdfd875ec2f5990"
+_RESNET29_SHA256 = "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589"
+
+EXTRAS: dict[str, dict[str, Published]] = {
+    "fused": {
+        "resnet29": Published(
+            ModelInfo("resnet29", "1.7.15", _RESNET29_SHA256, "CC0-1.0", 128),
+            "@vladmandic/face-api@1.7.15",
+            {
+                "face_recognition_model.bin": _RESNET29_SHA256,
+                "face_recognition_model-weights_manifest.json": (
+                    "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b"
+                ),
+            },
+        ),
+    },
+    "minifasnet": {
+        "minifasnet": Published(
+            ModelInfo("minifasnet", "f679b7c", _NEAR_SHA256, "Apache-2.0", 0),
+            "minivision-ai/Silent-Face-Anti-Spoofing",
+            {
+                "2.7_80x80_MiniFASNetV2.pth": _NEAR_SHA256,
+                "4_0_0_80x80_MiniFASNetV1SE.pth": _FAR_SHA256,
+            },
+        ),
+    },
 }
-"""Models that are there only where somebody asked for them, by name."""
+"""Models that only `fetch-models --with NAME` gets, by that name."""
+
+
+def published(name: str) -> Published:
+    """The model of this name, an extra one or not."""
+    for models in (MODELS, *EXTRAS.values()):
+        if name in models:
+            return models[name]
+    raise KeyError(name)
 
 
 def save_models(folder: Path, states: dict[str, dict[str, Tensor]]) -> None:
@@ -81,83 +105,56 @@ def save_models(folder: Path, states: dict[str, dict[str, Tensor]]) -> None:
 
     Args:
         folder: exists and is empty.
-        states: by name in `MODELS`.
+        states: by name in `MODELS` or among `EXTRAS`.
     """
     entries: dict[str, Any] = {}
     for name, state in states.items():
-        entries[name], content = _entry(name, MODELS[name], state)
-        (folder / entries[name]["file"]).write_bytes(content)
+        model = published(name)
+        metadata = {key: str(value) for key, value in asdict(model.info).items()}
+        metadata["source"] = model.source
+        content = safetensors.torch.save(state, metadata)
+        file = f"{name}.safetensors"
+        (folder / file).write_bytes(content)
+        entries[name] = {
+            "file": file,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "source_files": model.files,
+            "model": asdict(model.info),
+        }
     manifest = {"format": MANIFEST_FORMAT, "source": _PACKAGE, "models": entries}
-    (folder / MANIFEST).write_text(_as_text(manifest))
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def add_model(folder: Path, name: str, state: dict[str, Tensor]) -> None:
-    """Put an optional model beside the others: the file first, then the manifest that names it.
+def missing_models(folder: Path, extras: Collection[str] = ()) -> str | None:
+    """Why the models in `folder` cannot be used; None when all are there and whole.
 
     Args:
-        folder: holds the models already.
-        name: in `OPTIONAL`.
+        extras: names in `EXTRAS` whose models are wanted, too.
     """
-    entry, content = _entry(name, OPTIONAL[name], state)
-    write_atomically(folder / entry["file"], content)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["models"][name] = entry
-    write_atomically(folder / MANIFEST, _as_text(manifest).encode())
-
-
-def carry_over(old: Path, new: Path, name: str) -> None:
-    """Copy an optional model, checked, into a folder of newly converted ones."""
-    entry = _manifest_entry(old, name)
-    (new / entry["file"]).write_bytes(_read_checked(old, name))
-    manifest = json.loads((new / MANIFEST).read_text())
-    manifest["models"][name] = entry
-    (new / MANIFEST).write_text(_as_text(manifest))
-
-
-def is_installed(folder: Path, name: str) -> bool:
-    """Whether the manifest names an optional model; `load_into` says whether it is sound."""
     try:
-        return name in json.loads((folder / MANIFEST).read_text())["models"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def missing_model(folder: Path, name: str) -> str | None:
-    """Why one model cannot be used; None when it is there and whole."""
-    try:
-        _read_checked(folder, name)
+        for models in (MODELS, *(EXTRAS[extra] for extra in extras)):
+            for name in models:
+                _read_checked(folder, name)
     except WeightsError as error:
         return str(error)
     return None
 
 
-def _entry(
-    name: str, published: Published, state: dict[str, Tensor]
-) -> tuple[dict[str, Any], bytes]:
-    """A model's line in the manifest, and its file."""
-    metadata = {key: str(value) for key, value in asdict(published.info).items()}
-    metadata["source"] = published.source
-    content = safetensors.torch.save(state, metadata)
-    entry = {
-        "file": f"{name}.safetensors",
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "source_files": published.files,
-        "model": asdict(published.info),
-    }
-    return entry, content
+def present_extras(folder: Path) -> set[str]:
+    """Names in `EXTRAS` of which the folder's manifest lists a model; `load_into` checks it."""
+    try:
+        listed = set(json.loads((folder / MANIFEST).read_text())["models"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {extra for extra, models in EXTRAS.items() if listed & models.keys()}
 
 
-def _as_text(manifest: dict[str, Any]) -> str:
-    return json.dumps(manifest, indent=2) + "\n"
-
-
-def missing_models(folder: Path) -> str | None:
-    """Why the models in `folder` cannot be used; None when all are there and whole."""
-    for name in MODELS:
-        problem = missing_model(folder, name)
-        if problem is not None:
-            return problem
-    return None
+def whole_state(folder: Path, name: str) -> dict[str, Tensor] | None:
+    """A model's weights as they lie in `folder`; None if they are missing, changed or older."""
+    try:
+        return safetensors.torch.load(_read_checked(folder, name))
+    except (WeightsError, SafetensorError):
+        return None
 
 
 def load_into(net: nn.Module, folder: Path, name: str) -> ModelInfo:
@@ -171,9 +168,9 @@ def load_into(net: nn.Module, folder: Path, name: str) -> ModelInfo:
     try:
         net.load_state_dict(safetensors.torch.load(content))
     except (SafetensorError, RuntimeError) as error:
-        raise _broken(folder, f"{name} does not fit its network", name) from error
+        raise _broken(folder, name, "does not fit its network") from error
     net.eval().requires_grad_(requires_grad=False)
-    return _published(name).info
+    return published(name).info
 
 
 def _read_checked(folder: Path, name: str) -> bytes:
@@ -182,35 +179,33 @@ def _read_checked(folder: Path, name: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _broken(folder, f"{path.name} cannot be read", name) from error
+        raise _broken(folder, name, "cannot be read") from error
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise _broken(folder, f"{path.name} was changed since it was converted", name)
+        raise _broken(folder, name, "was changed since it was converted")
     return content
 
 
 def _manifest_entry(folder: Path, name: str) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        entry: dict[str, Any] = manifest["models"][name]
+        entry: dict[str, Any] | None = manifest["models"].get(name)
+        if entry is None:
+            raise _broken(folder, name, "was not fetched")
         current = manifest["format"] == MANIFEST_FORMAT
-        current = current and entry["source_files"] == _published(name).files and "sha256" in entry
-        current = current and entry["file"] == f"{name}.safetensors"
+        current = current and entry["source_files"] == published(name).files
+        current = current and "sha256" in entry and entry["file"] == f"{name}.safetensors"
     except FileNotFoundError as error:
-        raise _broken(folder, "there are no models") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _broken(folder, f"{MANIFEST} is damaged") from error
+        raise _broken(folder, name, "there are no models") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken(folder, name, f"{MANIFEST} is damaged") from error
     if not current:
-        raise _broken(folder, f"{name} is of another version", name)
+        raise _broken(folder, name, "is of another version")
     return entry
 
 
-def _published(name: str) -> Published:
-    return MODELS.get(name) or OPTIONAL[name]
-
-
-def _broken(folder: Path, reason: str, name: str = "") -> WeightsError:
-    option = f" --with {name}" if name in OPTIONAL else ""
+def _broken(folder: Path, name: str, reason: str) -> WeightsError:
+    wanted = [f" --with {extra}" for extra, models in EXTRAS.items() if name in models]
     return WeightsError(
-        f"The models in {folder} cannot be used: {reason}. "
-        f"Run `python -m recognition fetch-models{option}`."
+        f"The models in {folder} cannot be used: {name}: {reason}. "
+        f"Run `python -m recognition fetch-models{''.join(wanted)}`."
     )

@@ -74,6 +74,7 @@ def _load(options: argparse.Namespace) -> Pipeline:
             device=options.device,
             threads=options.threads,
             runtime=options.runtime,
+            embedder=options.embedder,
         )
     except ValueError as error:
         raise BenchError(str(error)) from error

@@ -13,16 +13,17 @@ from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
     load_pipeline,
+    positive,
     say,
     show,
     show_json,
     show_progress,
 )
+from recognition.evaluate import identification, verification
 from recognition.evaluate.calibration import calibrate, calibration_path
-from recognition.evaluate.datasets import images_by_person, read_pairs
+from recognition.evaluate.datasets import images_by_person, make_pairs, read_pairs
 from recognition.evaluate.embeddings import embed_files
-from recognition.evaluate.report import write_report
-from recognition.evaluate.verification import curve_of, score_pairs, summarise
+from recognition.evaluate.report import Report, write_report
 from recognition.packages import write_atomically
 
 
@@ -30,56 +31,135 @@ def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser("evaluate", help=__doc__)
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    _add_verification(kinds)
+    _add_identification(kinds)
+    _add_calibrate(kinds)
+    _add_pairs(kinds)
+    evaluate_pad.add_to(kinds)
 
-    verification = kinds.add_parser("verification", help="1:1, over a list of pairs")
-    verification.add_argument("--images", type=Path, required=True, metavar="DIR")
-    verification.add_argument(
-        "--pairs", type=Path, required=True, metavar="FILE", help="in LFW's format"
-    )
-    verification.add_argument("--json", action="store_true", help="print one JSON object")
-    verification.add_argument(
-        "--report", type=Path, metavar="DIR", help="write the figures and the DET plot there"
-    )
-    add_pipeline_options(verification)
-    verification.set_defaults(command=_verification)
 
-    calibration = kinds.add_parser(
+def _add_verification(kinds: Commands) -> None:
+    parser = kinds.add_parser("verification", help="1:1, over a list of pairs")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--pairs", type=Path, required=True, metavar="FILE", help="in LFW's format")
+    _add_output_options(parser)
+    parser.set_defaults(command=_verification)
+
+
+def _add_identification(kinds: Commands) -> None:
+    parser = kinds.add_parser("identification", help="1:N, over folders named by identity")
+    parser.add_argument(
+        "--gallery", type=Path, required=True, metavar="DIR", help="a subfolder for each person"
+    )
+    parser.add_argument(
+        "--probes",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="likewise; people who are not in the gallery count as strangers",
+    )
+    parser.add_argument(
+        "--strangers",
+        type=Path,
+        metavar="DIR",
+        help="likewise; without any strangers each probe is one, to all people but its own",
+    )
+    _add_output_options(parser)
+    parser.set_defaults(command=_identification)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write the figures, the plots and report.html there; it shows the worst pairs' photos",
+    )
+    add_pipeline_options(parser)
+
+
+def _add_calibrate(kinds: Commands) -> None:
+    parser = kinds.add_parser(
         "calibrate", help="thresholds by false match rate, from all pairs of a folder of people"
     )
-    calibration.add_argument(
+    parser.add_argument(
         "--images", type=Path, required=True, metavar="DIR", help="a subfolder for each person"
     )
-    calibration.add_argument(
+    parser.add_argument(
         "--data", required=True, metavar="NAME", help="the data set's name, for the record"
     )
-    calibration.add_argument(
+    parser.add_argument(
         "--out", type=Path, metavar="FILE", help="by default the embedder's own in the package"
     )
-    add_pipeline_options(calibration)
-    calibration.set_defaults(command=_calibrate)
-    evaluate_pad.add_to(kinds)
+    add_pipeline_options(parser)
+    parser.set_defaults(command=_calibrate)
+
+
+def _add_pairs(kinds: Commands) -> None:
+    parser = kinds.add_parser(
+        "pairs", help="a list of pairs for verification, from a folder of people; always the same"
+    )
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="DIR", help="a subfolder for each person"
+    )
+    parser.add_argument("--first", default="*", metavar="PATTERN", help="file names (%(default)s)")
+    parser.add_argument("--second", default="*", metavar="PATTERN", help="file names (%(default)s)")
+    parser.add_argument("--folds", type=positive, default=10, metavar="N", help="(%(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.set_defaults(command=_pairs)
 
 
 def _verification(options: argparse.Namespace) -> int:
     pairs = read_pairs(options.pairs)
     pipeline = load_pipeline(options)
-    scored = score_pairs(
+    scored = verification.score_pairs(
         pipeline,
         options.images,
         pairs,
         smallest_face=options.smallest_face,
         progress=show_progress,
     )
-    figures = summarise(scored)
+    figures = verification.summarise(scored)
     figures["model"] = f"{pipeline.model.name} {pipeline.model.version}"
+    _tell(options, verification.report_of(scored, figures))
+    return 0
+
+
+def _identification(options: argparse.Namespace) -> int:
+    gallery, probes = images_by_person(options.gallery), images_by_person(options.probes)
+    strangers = images_by_person(options.strangers) if options.strangers else {}
+    pipeline = load_pipeline(options)
+    result = identification.identify(
+        pipeline,
+        gallery,
+        probes,
+        strangers,
+        smallest_face=options.smallest_face,
+        progress=show_progress,
+    )
+    figures = identification.summarise(result)
+    figures["model"] = f"{pipeline.model.name} {pipeline.model.version}"
+    _tell(options, identification.report_of(result, figures))
+    return 0
+
+
+def _tell(options: argparse.Namespace, report: Report) -> None:
     if options.report:
-        title = f"Verification, {len(pairs)} pairs"
-        write_report(options.report, figures, curve_of(scored), title)
+        write_report(options.report, report)
         say(f"report in {options.report}")
     if options.json:
-        show_json(figures)
+        show_json(report.figures)
     else:
-        show(json.dumps(figures, indent=2))
+        show(json.dumps(report.figures, indent=2))
+
+
+def _pairs(options: argparse.Namespace) -> int:
+    people = images_by_person(options.images)
+    lines = make_pairs(people, options.first, options.second, folds=options.folds)
+    text = "".join("\t".join(words) + "\n" for words in lines)
+    write_atomically(options.out, text.encode())
+    show(str(options.out))
     return 0
 
 

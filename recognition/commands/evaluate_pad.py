@@ -33,7 +33,7 @@ from recognition.evaluate.pad_scoring import Scored, model_names, score_clips, s
 from recognition.packages import write_atomically
 from recognition.pad_threshold import calibration_path, pad_threshold
 from recognition.pipeline import Pipeline
-from recognition.weights import MODELS, OPTIONAL
+from recognition.weights import published
 
 
 def add_to(kinds: Commands) -> None:
@@ -108,7 +108,7 @@ def _pad(options: argparse.Namespace) -> int:
 
 def _figures(name: str, single: PadScores) -> dict[str, Any]:
     """A model's figures for single frames and for several together."""
-    info = {**MODELS, **OPTIONAL}[name].info
+    info = published(name).info
     calibrated = pad_threshold(info)
     threshold = equal_error(single)[1] if calibrated is None else calibrated
     several = together(single)

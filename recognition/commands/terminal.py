@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from recognition.fetch import models_folder
+from recognition.fusion import EmbedderName
 from recognition.home import home
 from recognition.pipeline import Pipeline
 
@@ -44,12 +45,12 @@ def show_progress(done: int, total: int) -> None:
 
 
 def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None = None) -> None:
-    """--device, --threads and --smallest-face."""
+    """--device, --threads, --smallest-face and --embedder."""
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda or auto, which takes CUDA if there is any"
     )
     parser.add_argument(
-        "--threads", type=_positive, default=threads, metavar="N", help="of torch, on the CPU"
+        "--threads", type=positive, default=threads, metavar="N", help="of torch, on the CPU"
     )
     parser.add_argument(
         "--smallest-face",
@@ -57,6 +58,12 @@ def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None
         default=40,
         metavar="PIXELS",
         help="side of the smallest face to find (%(default)s)",
+    )
+    parser.add_argument(
+        "--embedder",
+        choices=get_args(EmbedderName),
+        default="mobilefacenet",
+        help="fused needs the models of: fetch-models --with fused (%(default)s)",
     )
 
 
@@ -66,10 +73,16 @@ def load_pipeline(options: argparse.Namespace) -> Pipeline:
     Raises:
         WeightsError: the models are not there; the message names the command that gets them.
     """
-    return Pipeline.load(models_folder(home()), device=options.device, threads=options.threads)
+    return Pipeline.load(
+        models_folder(home()),
+        device=options.device,
+        threads=options.threads,
+        embedder=options.embedder,
+    )
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An option's value of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1 is needed")

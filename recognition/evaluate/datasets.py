@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -14,10 +16,11 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """One image of a person: the person's name and the image's number, from 1."""
+    """One image of a person: the person's name and the image's number, from 1, or its file."""
 
     person: str
     number: int
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ def read_pairs(path: Path) -> list[Pair]:
 
     The first line has the number of folds F and of pairs N; then for each fold N genuine pairs
     (name, number, number) and N impostor pairs (name, number, name, number), by white space.
+    In place of a number an image's file name in the person's folder may stand.
 
     Raises:
         DatasetError: another format, or not the number of lines that it announces.
@@ -68,9 +72,9 @@ def _pair(path: Path, line: int, words: list[str], *, fold: int) -> Pair:
     try:
         match words:
             case [person, first, second]:
-                return Pair(fold, Portrait(person, int(first)), Portrait(person, int(second)))
+                return Pair(fold, _portrait(person, first), _portrait(person, second))
             case [person, first, other, second] if other != person:
-                return Pair(fold, Portrait(person, int(first)), Portrait(other, int(second)))
+                return Pair(fold, _portrait(person, first), _portrait(other, second))
     except ValueError:
         pass  # a number that is none: the message below says what is expected
     raise DatasetError(
@@ -78,12 +82,26 @@ def _pair(path: Path, line: int, words: list[str], *, fold: int) -> Pair:
     )
 
 
+def _portrait(person: str, image: str) -> Portrait:
+    """Raises ValueError unless `image` is a number or the plain name of an image file."""
+    if image.lower().endswith(SUFFIXES) and PurePath(image).name == image:
+        return Portrait(person, 0, image)
+    return Portrait(person, int(image))
+
+
 def portrait_path(folder: Path, portrait: Portrait) -> Path:
     """Where LFW's layout keeps an image: `Name/Name_0001.jpg`, or another image suffix.
+
+    An image with a file of its own lies below its person's folder under that name.
 
     Raises:
         DatasetError: there is none.
     """
+    if portrait.file:
+        named = folder / portrait.person / portrait.file
+        if named.is_file():
+            return named
+        raise DatasetError(f"there is no image {named}; is {folder} the folder of the images?")
     stem = folder / portrait.person / f"{portrait.person}_{portrait.number:04d}"
     for suffix in SUFFIXES:
         path = stem.with_name(stem.name + suffix)
@@ -107,3 +125,48 @@ def images_by_person(folder: Path) -> dict[str, list[Path]]:
     if not people:
         raise DatasetError(f"{folder} has no subfolders with images")
     return people
+
+
+def make_pairs(
+    people: Mapping[str, Sequence[Path]], first: str, second: str, *, folds: int
+) -> list[list[str]]:
+    """Pairs of an image that matches `first` with one that matches `second`, as read by
+    `read_pairs`, by fold.
+
+    People are dealt into folds in the order of their names, so that no person is in two. A fold
+    has all pairs of one person that it can, and as many of two of its people, drawn with a fixed
+    seed. All folds are cut to the smallest.
+
+    Args:
+        people: images by person.
+        first: pattern of file names, as in the shell.
+        second: another.
+        folds: at least 1.
+
+    Raises:
+        DatasetError: a fold has no pair, or names have white space.
+    """
+    draw = random.Random(0)  # noqa: S311 (the same pairs everywhere, no secret)
+    names = sorted(people)
+    dealt = []
+    for fold in range(folds):
+        members = names[fold * len(names) // folds : (fold + 1) * len(names) // folds]
+        left = [(n, p.name) for n in members for p in people[n] if p.match(first)]
+        right = [(n, p.name) for n in members for p in people[n] if p.match(second)]
+        every = {(a, b) for a in left for b in right if a != b}
+        both = sorted((a, b) for a, b in every if a < b or (b, a) not in every)
+        same = [(a, b) for a, b in both if a[0] == b[0]]
+        different = [(a, b) for a, b in both if a[0] != b[0]]
+        draw.shuffle(same)
+        draw.shuffle(different)
+        dealt.append((same, different))
+    each = min(min(len(same), len(different)) for same, different in dealt)
+    if each == 0:
+        raise DatasetError(f"a fold has no pairs of {first} and {second}; try fewer folds")
+    if any(len(word.split()) != 1 for same, _ in dealt for pair in same for word in sum(pair, ())):
+        raise DatasetError("names of people and files must not have white space")
+    lines = [[str(folds), str(each)]]
+    for same, different in dealt:
+        lines += [[a[0], a[1], b[1]] for a, b in sorted(same[:each])]
+        lines += [[*a, *b] for a, b in sorted(different[:each])]
+    return lines

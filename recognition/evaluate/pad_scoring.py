@@ -22,7 +22,7 @@ from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
 from recognition.sampling import ImageSet
 from recognition.types import Face, Pixels
-from recognition.weights import MODELS, OPTIONAL
+from recognition.weights import published
 
 CLIP_FRAMES = 30
 CLIPS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
@@ -87,7 +87,7 @@ def _clip(pipeline: Pipeline, path: Path, smallest_face: int) -> dict[str, Any]:
     for name in model_names(pipeline) if faces else ():
         scores = [scores[name] for scores, _ in faces]
         mean = float(np.average(scores, weights=weights))
-        threshold = pad_threshold({**MODELS, **OPTIONAL}[name].info)
+        threshold = pad_threshold(published(name).info)
         figures[name] = {
             "score": mean,
             "lowest": min(scores),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from recognition.evaluate.datasets import Pair, portrait_path
+from recognition.evaluate.datasets import Pair, Portrait, portrait_path
 from recognition.evaluate.embeddings import Progress, embed_files
 from recognition.evaluate.metrics import (
     Bools,
     CrossValidation,
-    DetCurve,
     Floats,
+    Ints,
     accept_rate,
     bootstrap_interval,
     cross_validate,
@@ -23,6 +23,8 @@ from recognition.evaluate.metrics import (
     equal_error_rate,
     threshold_at_fmr,
 )
+from recognition.evaluate.page import Shown
+from recognition.evaluate.report import Report
 from recognition.pipeline import Pipeline
 
 FMRS = ("1e-2", "1e-3", "1e-4")
@@ -30,12 +32,15 @@ FMRS = ("1e-2", "1e-3", "1e-4")
 # A pair with a face that was not found is rejected, as at a door.
 REJECTED = -1.0
 
+WORST = 12  # pairs shown of each kind
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredPairs:
     """scores (N,) cosines, REJECTED where a face was missed; and what was missed.
 
     failed: (N,) whether either image's face was not found.
+    paths: the file of each portrait.
     """
 
     pairs: Sequence[Pair]
@@ -43,6 +48,7 @@ class ScoredPairs:
     failed: Bools
     images: int
     missed: tuple[str, ...]
+    paths: dict[Portrait, Path]
 
     @property
     def same(self) -> Bools:
@@ -65,7 +71,7 @@ def score_pairs(
     """
     portraits = sorted(
         {portrait for pair in pairs for portrait in (pair.first, pair.second)},
-        key=lambda portrait: (portrait.person, portrait.number),
+        key=lambda portrait: (portrait.person, portrait.number, portrait.file),
     )
     paths = {portrait: portrait_path(folder, portrait) for portrait in portraits}
     embedded = embed_files(
@@ -81,7 +87,7 @@ def score_pairs(
         else:
             scores[number] = float(first @ second)
     missed = tuple(str(path.relative_to(folder)) for path in embedded.missed)
-    return ScoredPairs(pairs, scores, failed, len(paths), missed)
+    return ScoredPairs(pairs, scores, failed, len(paths), missed, paths)
 
 
 def summarise(scored: ScoredPairs) -> dict[str, object]:
@@ -139,7 +145,32 @@ def _intervals(scored: ScoredPairs, validation: CrossValidation) -> dict[str, ob
     return {"accuracy": bootstrap_interval(drawn_accuracy, people), "tar": tar}
 
 
-def curve_of(scored: ScoredPairs) -> DetCurve:
-    """The DET curve of the scored pairs."""
+def report_of(scored: ScoredPairs, figures: dict[str, object]) -> Report:
+    """The report: curve, distributions, and the pairs that came out worst."""
     same = scored.same
-    return det_curve(scored.scores[same], scored.scores[~same])
+    genuine, impostor = scored.scores[same], scored.scores[~same]
+    return Report(
+        title=f"Verification, {len(scored.pairs)} pairs",
+        figures=figures,
+        curve=det_curve(genuine, impostor),
+        axes=("false match rate", "false non-match rate"),
+        scores={
+            "pairs of one person": genuine,
+            "pairs of two people": impostor,
+        },
+        pairs=[
+            ("One person, lowest scores", _worst(scored, np.flatnonzero(same), scored.scores)),
+            ("Two people, highest scores", _worst(scored, np.flatnonzero(~same), -scored.scores)),
+        ],
+    )
+
+
+def _worst(scored: ScoredPairs, rows: Ints, order: Floats) -> list[Shown]:
+    """The first of the pairs in `rows` by `order`, which has a value for each pair."""
+    shown = []
+    for row in rows[np.argsort(order[rows], kind="stable")[:WORST]].tolist():
+        pair = scored.pairs[row]
+        note = "a face was not found" if scored.failed[row] else ""
+        first, second = scored.paths[pair.first], scored.paths[pair.second]
+        shown.append(Shown(float(scored.scores[row]), first, second, note))
+    return shown

@@ -38,6 +38,18 @@ def original_files(package_archive: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
+def resnet29_files() -> dict[str, bytes]:
+    """The published files of the second embedder by name."""
+    return fetch.resnet29_files(home(), say)
+
+
+@pytest.fixture(scope="session")
+def fused_models_dir() -> Path:
+    """The converted models, those of the fused embedder among them."""
+    return fetch.fetch_models(home(), say=say, extras=["fused"])
+
+
+@pytest.fixture(scope="session")
 def face_files() -> dict[str, Path]:
     """Portraits by file name."""
     return sample_faces.fetch(home(), say=say)

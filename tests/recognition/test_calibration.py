@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from recognition.evaluate.calibration import _table, all_scores, calibrate, calibration_path
+from recognition.fusion import FUSED
 from recognition.types import ModelInfo
 from recognition.weights import MODELS
 
@@ -73,9 +74,9 @@ def test_one_person_alone_gives_no_calibration() -> None:
         calibrate(embeddings(3), ["a", "a", "a"], MODEL, "made up")
 
 
-def test_the_shipped_calibration_is_of_the_shipped_embedder() -> None:
-    shipped = json.loads(calibration_path("mobilefacenet").read_text())
-    info = MODELS["mobilefacenet"].info
+@pytest.mark.parametrize("info", [MODELS["mobilefacenet"].info, FUSED])
+def test_the_shipped_calibrations_are_of_the_shipped_embedders(info: ModelInfo) -> None:
+    shipped = json.loads(calibration_path(info.name).read_text())
     assert shipped["model"] == {
         "name": info.name,
         "version": info.version,

@@ -114,6 +114,80 @@ def test_verification_reports_its_figures_and_writes_the_report(
     assert json.loads((report / "report.json").read_text()) == figures
     assert (report / "det.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (report / "det.svg").read_bytes()
+    page = (report / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 2 * 8 - 1  # one image is none
+    assert "Obama/Obama_0001.jpg" in page
+
+
+@pytest.fixture
+def searched(people: Path) -> list[str]:
+    """Two enrolled people, three probes of which one has no face, and a stranger."""
+    images = people / "images"
+    for source, target in (
+        ("Obama/Obama_0001.jpg", "gallery/Obama/a.jpg"),
+        ("Biden/Biden_0001.jpg", "gallery/Biden/a.jpg"),
+        ("Obama/Obama_0002.jpg", "probes/Obama/b.jpg"),
+        ("Obama/Obama_0003.jpg", "probes/Obama/c.jpg"),
+        ("Nobody/Nobody_0001.jpg", "probes/Biden/b.jpg"),
+        ("Collins/Collins_0001.png", "strangers/Collins/a.png"),
+    ):
+        path = people / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(images / source, path)
+    return [f"--{name}={people / name}" for name in ("gallery", "probes", "strangers")]
+
+
+def test_identification_reports_its_figures_and_writes_the_report(
+    capsys: pytest.CaptureFixture[str], searched: list[str], tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    arguments = [*searched, "--json", "--report", str(report)]
+    assert main(["evaluate", "identification", *arguments]) == 0
+    output = capsys.readouterr()
+    figures = json.loads(output.out.splitlines()[-1])
+    assert "6/6 images" in output.err
+    missed = pytest.approx(1 / 3)
+    assert figures["fnir"] == {"1e-2": missed, "1e-3": missed}
+    assert figures["rank1"] == pytest.approx(2 / 3)
+    assert figures["fta"] == missed
+    assert figures["images"] == 3
+    assert -1 < figures["threshold"] < 1
+    assert set(figures["interval95"]) == {"fnir", "rank1"}
+    assert figures["strangers"]["images"] == 1
+    assert json.loads((report / "report.json").read_text()) == figures
+    assert "no face was found" in (report / "report.html").read_text()
+
+
+def test_a_folder_without_people_is_a_clear_error(
+    capsys: pytest.CaptureFixture[str], searched: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    arguments = [searched[0], f"--probes={tmp_path / 'empty'}"]
+    assert main(["evaluate", "identification", *arguments]) == 1
+    assert "no subfolders with images" in capsys.readouterr().err
+
+
+def test_pairs_are_written_for_verification_to_read(
+    capsys: pytest.CaptureFixture[str], people: Path
+) -> None:
+    shutil.rmtree(people / "images" / "Nobody")
+    out = people / "made.txt"
+    folder = ["--images", str(people / "images")]
+    assert main(["evaluate", "pairs", *folder, "--folds", "1", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    lines = out.read_text().splitlines()
+    assert lines[0] == "1\t3"
+    assert lines[1] == "Obama\tObama_0001.jpg\tObama_0002.jpg"
+    assert len(lines) == 7
+
+
+def test_the_fused_embedder_is_chosen_by_an_option(
+    capsys: pytest.CaptureFixture[str], face_files: dict[str, Path], fused_models_dir: Path
+) -> None:
+    path = str(face_files["astronaut.png"])
+    assert main(["analyse", "--json", "--embedder", "fused", path]) == 0
+    (face,) = last_json(capsys)["faces"]
+    assert len(face["embedding"]) == 320
 
 
 def test_a_missing_image_of_a_pair_is_a_clear_error(

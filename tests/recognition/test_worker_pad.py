@@ -18,7 +18,7 @@ from accesscontrol.frames import FrameOutlet
 from accesscontrol.models import Decision, Outcome, PadPolicy, Punch, Site
 from recognition.minifasnet import LIVE, MiniFasNetPair
 from recognition.pad_threshold import pad_threshold
-from recognition.pipeline import Pipeline
+from recognition.pipeline import Networks, Pipeline
 from recognition.tasks import model_facts
 from recognition.types import Pixels
 from recognition.worker import Recogniser
@@ -43,14 +43,8 @@ def pair_that_says(attack: float) -> MiniFasNetPair:
 
 
 def pipeline_with(pipeline: Pipeline, pair: MiniFasNetPair | None) -> Pipeline:
-    return Pipeline(
-        pipeline.detector,
-        pipeline.embedder,
-        pipeline.antispoofing,
-        pipeline.model,
-        pipeline.device,
-        pair,
-    )
+    nets = Networks(pipeline.detector, pipeline.embedder, pipeline.antispoofing, pair)
+    return Pipeline(nets, pipeline.model, pipeline.device)
 
 
 @pytest.fixture
