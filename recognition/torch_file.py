@@ -92,6 +92,8 @@ def _wanted(state: Any) -> dict[str, _Storage]:
     """The storages that a state dict's tensors lie in, by key."""
     if type(state) is not dict or not all(type(view) is _View for view in state.values()):
         raise TorchFileError("not a dict of tensors")
+    if not state:
+        raise TorchFileError("there are no tensors")
     storages: dict[str, _Storage] = {}
     for view in state.values():
         if storages.setdefault(view.storage.key, view.storage) != view.storage:
