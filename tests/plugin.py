@@ -26,4 +26,7 @@ keyring.ensure(keyring.default_path(TEST_HOME))
 os.environ["GATEHOUSE_HOME"] = str(TEST_HOME)
 # Playwright runs an event loop in the main thread, where Django would then refuse the database.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+# As the workers run: more threads than free cores make torch many times slower, not faster, and
+# what a walk-up means depends on frames that come in time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 atexit.register(shutil.rmtree, TEST_HOME, ignore_errors=True)

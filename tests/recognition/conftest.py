@@ -66,4 +66,4 @@ def portraits(face_files: dict[str, Path]) -> dict[str, Pixels]:
 @pytest.fixture(scope="session")
 def pipeline(models_dir: Path) -> Pipeline:
     """The pipeline on the CPU, as a worker loads it."""
-    return Pipeline.load(models_dir, device="cpu")
+    return Pipeline.load(models_dir, device="cpu", threads=1)

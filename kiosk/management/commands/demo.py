@@ -32,7 +32,9 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, port: int, once: bool, setup_began: float | None, **options: Any
     ) -> None:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # SIGINT, too: a shell lets what it starts in the background ignore it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         began = setup_began or time.time()
         installation = Installation(settings.HOME)
         demo = Demo(installation, say=self._say)
