@@ -57,7 +57,7 @@ bench: setup ## measure, and write docs/benchmarks (LFW=folder, CLIPS=folder: wi
 	@$(call measured,$(PY) -m recognition bench --json,pipeline)
 	@$(call measured,$(PY) manage.py bench_stream --json $(if $(CLIPS),--clips "$(CLIPS)"),stream)
 	@$(if $(LFW),$(call measured,$(PY) -m recognition evaluate verification --json \
-		--images "$(LFW)/images" --pairs "$(LFW)/pairs.txt" --report docs/benchmarks/verification,verification))
+		--images "$(LFW)/images" --pairs "$(LFW)/pairs.txt" --report var/benchmarks/verification,verification))
 
 lock: ## resolve the packages anew into the lock files (UPGRADE=1: to their newest versions)
 	@$(check_python)
