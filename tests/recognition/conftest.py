@@ -12,6 +12,7 @@ from recognition.home import home
 from recognition.images import PHOTO_LIMITS, decode
 from recognition.pipeline import Pipeline
 from recognition.types import Pixels
+from tests.plugin import MODELS_HOME
 
 
 def say(message: str) -> None:
@@ -22,7 +23,7 @@ def say(message: str) -> None:
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """The converted models."""
-    return fetch.fetch_models(home(), say=say)
+    return fetch.fetch_models(MODELS_HOME, say=say)
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +45,11 @@ def resnet29_files() -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def fused_models_dir() -> Path:
-    """The converted models, those of the fused embedder among them."""
-    return fetch.fetch_models(home(), say=say, extras=["fused"])
+def fused_models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The converted models, those of the fused embedder among them, in a home of their own."""
+    own = tmp_path_factory.mktemp("fused")
+    (own / "cache").symlink_to(MODELS_HOME / "cache")
+    return fetch.fetch_models(own, say=say, extras=["fused"])
 
 
 @pytest.fixture(scope="session")
