@@ -182,9 +182,13 @@ def test_pairs_are_written_for_verification_to_read(
 
 
 def test_the_fused_embedder_is_chosen_by_an_option(
-    capsys: pytest.CaptureFixture[str], face_files: dict[str, Path], fused_models_dir: Path
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    face_files: dict[str, Path],
+    fused_models_dir: Path,
 ) -> None:
     path = str(face_files["astronaut.png"])
+    monkeypatch.setenv("GATEHOUSE_HOME", str(fused_models_dir.parent))
     assert main(["analyse", "--json", "--embedder", "fused", path]) == 0
     (face,) = last_json(capsys)["faces"]
     assert len(face["embedding"]) == 320
