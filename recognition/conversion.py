@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from recognition.embed import MobileFaceNet
 from recognition.minifasnet_conversion import minifasnet_state
 from recognition.mtcnn import Mtcnn
+from recognition.onnx_graph import read_convolutions
 from recognition.pad import AntiSpoofingTree
 from recognition.resnet29 import STAGES, ResNet29
+from recognition.retinaface import RetinaFace
 from recognition.shards import read_shards
 from recognition.tflite_graph import Array, Layer, read_layers
 
@@ -91,6 +94,42 @@ def resnet29_state(files: Mapping[str, bytes]) -> State:
     return net.state_dict()
 
 
+def retinaface_state(files: Mapping[str, bytes]) -> State:
+    """State of `RetinaFace` from the package's weights.py: a Python file that says
+    `WEIGHTS = b"..."`, an ONNX file in between. Read as text, never run.
+
+    The published network sees blue, green, red; swapping its first kernels lets ours see images
+    as they are. Its outputs come class scores first, then boxes, then points, each for the finest
+    map first.
+    """
+    try:
+        convolutions = read_convolutions(_literal(files["weights.py"], "WEIGHTS"))
+    except ValueError as error:
+        raise ConversionError(f"retinaface: {error}") from error
+    net = RetinaFace()
+    places = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    if len(places) != len(convolutions):
+        raise ConversionError(f"retinaface: {len(convolutions)} convolutions, not {len(places)}")
+    for number, (place, found) in enumerate(zip(places, convolutions, strict=True)):
+        _copy(place.weight, found.weight[:, ::-1] if number == 0 else found.weight)
+        _copy(place.get_parameter("bias"), found.bias)
+    return net.state_dict()
+
+
+def _literal(source: bytes, name: str) -> bytes:
+    """The bytes that a Python file assigns to `name`."""
+    try:
+        module = ast.parse(source)
+        for statement in module.body:
+            match statement:
+                case ast.Assign([ast.Name(target)], ast.Constant(bytes() as value)):
+                    if target == name:
+                        return value
+    except SyntaxError as error:
+        raise ValueError("the file is not Python") from error
+    raise ValueError(f"the file does not say what {name} is")
+
+
 def _block_names() -> list[str]:
     """The file's names of the residual blocks, in order."""
     names = []
@@ -118,6 +157,7 @@ CONVERTERS: dict[str, Callable[[Mapping[str, bytes]], State]] = {
     "mtcnn": mtcnn_state,
     "mobilefacenet": mobilefacenet_state,
     "antispoofing": antispoofing_state,
+    "retinaface": retinaface_state,
     "resnet29": resnet29_state,
     "minifasnet": minifasnet_state,
 }
@@ -174,4 +214,4 @@ def _copy(target: Tensor, values: Array) -> None:
     if target.shape != values.shape:
         raise ConversionError(f"a layer has shape {values.shape}, not {tuple(target.shape)}")
     with torch.no_grad():
-        target.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+        target.copy_(torch.from_numpy(np.array(values)))

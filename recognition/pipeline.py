@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from recognition import compiled
 from recognition.align import align
-from recognition.detect import Detections, DetectorSettings, detect
+from recognition.detect import DetectorName, DetectorSettings, detect
+from recognition.detections import Detections
 from recognition.embed import MobileFaceNet, compile_embedder, embed
 from recognition.fusion import FUSED, EmbedderName, fuse
 from recognition.images import (
@@ -26,15 +27,16 @@ from recognition.images import (
 from recognition.memory import keep_freed_memory
 from recognition.minifasnet import MiniFasNetPair
 from recognition.minifasnet import attack_scores as pair_scores
-from recognition.mtcnn import Mtcnn, compile_detector
+from recognition.mtcnn import Mtcnn, compile_mtcnn
 from recognition.pad import AntiSpoofingTree, tree_scores
 from recognition.quality import measure
-from recognition.resnet29 import ResNet29, chips, describe
+from recognition.resnet29 import ResNet29, chips, compile_describer, describe
+from recognition.retinaface import RetinaFace, compile_retinaface
 from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
 from recognition.weights import load_into, present_extras, published
 
-Runtime = Literal["torch", "openvino"]
+Runtime = Literal["auto", "torch", "openvino"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,14 +54,14 @@ class Networks:
     """What a pipeline runs.
 
     pair: MiniFASNet, where it is installed.
-    second_embedder: of the fused embedder; always in plain torch.
+    second_embedder: of the fused embedder.
     """
 
-    detector: Mtcnn
+    detector: nn.Module
     embedder: nn.Module
     antispoofing: AntiSpoofingTree
     pair: MiniFasNetPair | None = None
-    second_embedder: ResNet29 | None = None
+    second_embedder: nn.Module | None = None
 
 
 class Pipeline:
@@ -84,8 +86,9 @@ class Pipeline:
         *,
         device: str = "auto",
         threads: int | None = None,
-        runtime: Runtime = "torch",
-        embedder: EmbedderName = "mobilefacenet",
+        runtime: Runtime = "auto",
+        embedder: EmbedderName = "fused",
+        detector: DetectorName = "retinaface",
     ) -> Pipeline:
         """Load the converted models.
 
@@ -93,9 +96,10 @@ class Pipeline:
             models_dir: as `fetch-models` leaves it.
             device: "cpu", "cuda", "cuda:1", ...; "auto" takes CUDA if there is any.
             threads: of torch on the CPU, for the whole process; None leaves them as they are.
-            runtime: what runs the detector and the embedder; OpenVINO on the CPU only, where it
-                is installed. Both give the same faces, up to rounding.
-            embedder: "fused" needs the models of `fetch-models --with fused`.
+            runtime: what runs the networks; "auto" takes OpenVINO on the CPU where it is
+                installed, else torch. Both give the same faces, up to rounding.
+            embedder: whose vectors faces get.
+            detector: what finds the faces; MTCNN is there to compare with.
 
         Raises:
             WeightsError: models are missing or changed, an optional one that was installed too.
@@ -108,7 +112,9 @@ class Pipeline:
         target = torch.device(device)
         if target.type == "cpu":
             keep_freed_memory()
-        networks, model = _load(models_dir, target, runtime, embedder)
+        networks, model = _load(models_dir, target, embedder, detector)
+        if _compiles(runtime, target):
+            _compile(networks)
         return cls(networks, model, target)
 
     @property
@@ -211,35 +217,46 @@ def _each(wanted: bool | Sequence[bool], count: int) -> Sequence[bool]:
 
 
 def _load(
-    models_dir: Path, device: torch.device, runtime: Runtime, embedder: EmbedderName
+    models_dir: Path, device: torch.device, embedder: EmbedderName, detector: DetectorName
 ) -> tuple[Networks, ModelInfo]:
     """The networks, and what they embed as."""
-    compiles = _compiles(runtime, device)
-    detector, first, antispoofing = Mtcnn(), MobileFaceNet(), AntiSpoofingTree()
-    load_into(detector, models_dir, "mtcnn")
+    finder = RetinaFace() if detector == "retinaface" else Mtcnn()
+    load_into(finder, models_dir, detector)
+    first, antispoofing = MobileFaceNet(), AntiSpoofingTree()
     model = load_into(first, models_dir, "mobilefacenet")
     load_into(antispoofing, models_dir, "antispoofing")
-    networks = Networks(detector, first, antispoofing)
+    networks = Networks(finder, first, antispoofing)
     if "minifasnet" in present_extras(models_dir):
         networks.pair = MiniFasNetPair()
         load_into(networks.pair, models_dir, "minifasnet")
     if embedder == "fused":
         networks.second_embedder, model = ResNet29(), FUSED
         load_into(networks.second_embedder, models_dir, "resnet29")
-    nets = (detector, first, antispoofing, networks.pair, networks.second_embedder)
+    nets = (finder, first, antispoofing, networks.pair, networks.second_embedder)
     for net in filter(None, nets):
         net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if compiles:
-        threads = torch.get_num_threads()
-        networks.detector = compile_detector(detector, threads)
-        networks.embedder = compile_embedder(first, threads)
     return networks, model
 
 
 def _compiles(runtime: Runtime, device: torch.device) -> bool:
-    if runtime == "openvino" and (device.type != "cpu" or not compiled.available()):
-        raise ValueError("OpenVINO runs on the CPU only and must be installed: gatehouse[openvino]")
-    return runtime == "openvino"
+    possible = device.type == "cpu" and compiled.available()
+    if runtime == "openvino" and not possible:
+        raise ValueError("OpenVINO runs on the CPU only and must be installed")
+    return runtime != "torch" and possible
+
+
+def _compile(networks: Networks) -> None:
+    """Put OpenVINO in torch's place, where a network is run for every face or frame."""
+    threads = torch.get_num_threads()
+    match networks.detector:
+        case RetinaFace() as net:
+            networks.detector = compile_retinaface(net, threads)
+        case Mtcnn() as cascade:
+            networks.detector = compile_mtcnn(cascade, threads)
+    if isinstance(networks.embedder, MobileFaceNet):
+        networks.embedder = compile_embedder(networks.embedder, threads)
+    if isinstance(networks.second_embedder, ResNet29):
+        networks.second_embedder = compile_describer(networks.second_embedder, threads)
 
 
 def _faces(measured: _Measured) -> dict[int, list[Face]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recognition.align import invert, similarity
+from recognition.compiled import CompiledNet
 from recognition.sampling import ImageSet
 
 DIMENSION = 128
@@ -77,6 +78,12 @@ class ResNet29(nn.Module):
         return descriptors
 
 
+def compile_describer(net: ResNet29, threads: int) -> nn.Module:
+    """The same network, run by OpenVINO; on the CPU, in evaluation mode."""
+    example = torch.zeros(2, 3, CHIP_SIZE, CHIP_SIZE)
+    return CompiledNet(net, example, largest_batch=8, threads=threads)
+
+
 def normalise(pixels: Tensor) -> Tensor:
     """(N, 3, h, w) RGB, 0..255, as the network expects it: less the channels' means, by 256."""
     return (pixels - pixels.new_tensor(_MEANS)[:, None, None]) / _DIVISOR
@@ -97,7 +104,7 @@ def chips(images: ImageSet, frame: Tensor, points: Tensor) -> Tensor:
     return images.sample(frame, invert(to_chip), CHIP_SIZE)
 
 
-def describe(net: ResNet29, faces: Tensor) -> Tensor:
+def describe(net: nn.Module, faces: Tensor) -> Tensor:
     """Unit descriptors of chips.
 
     Args:

