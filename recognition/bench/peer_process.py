@@ -151,5 +151,15 @@ def _box(sides: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def start(name: str, python: Path) -> PeerProcess:
-    """Start a peer by the Python of the peers' environment, shielded from this one's settings."""
-    return PeerProcess(name, [str(python), "-I", str(PROGRAM), name])
+    """Start a peer by the Python of the peers' environment, shielded from this one's settings.
+
+    Raises:
+        BenchError: it does not start.
+    """
+    try:
+        return PeerProcess(name, [str(python), "-I", str(PROGRAM), name])
+    except BenchError as error:
+        environment = python.parent.parent
+        raise BenchError(
+            f"{error}. If the peers' packages are damaged, remove {environment} and try again."
+        ) from error

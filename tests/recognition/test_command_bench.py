@@ -141,6 +141,7 @@ def test_a_peer_that_crashes_is_an_error_and_no_traceback(
     assert main(["bench", "--peers", "--rounds", "1"]) == 1
     error = capsys.readouterr().err
     assert "error: face_recognition ended with status 1: nothing works here" in error
+    assert f"remove {peers.parent.parent} and try again" in error
     assert "Traceback" not in error
 
 
