@@ -11,7 +11,7 @@ import pytest
 
 from recognition.bench.contest import Candidate
 from recognition.bench.frames import BenchError
-from recognition.bench.peer_process import PeerProcess, start
+from recognition.bench.peer_process import PROGRAM, PeerProcess, start
 
 HELLO = 'print(json.dumps({"peer": "tester", "versions": {"tester": "1"}}), flush=True)'
 RUN = {"ms": 2.5, "cpu_ms": 2, "faces": 1, "boxes": [[1, 2, 3, 4]]}
@@ -139,9 +139,8 @@ def test_a_python_without_the_library_is_told_by_the_real_program() -> None:
 
 
 def test_the_program_writes_only_answers_to_stdout() -> None:
-    program = "recognition/bench/peer_program.py"
     done = subprocess.run(
-        [sys.executable, "-I", program, "nobody"], capture_output=True, check=False, text=True
+        [sys.executable, "-I", PROGRAM, "nobody"], capture_output=True, check=False, text=True
     )
     assert done.returncode == 1
     assert done.stdout == ""
