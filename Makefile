@@ -52,9 +52,11 @@ lint: ## check style, types and the import direction
 	@$(PY) -m mypy .
 	@$(PY) -c 'import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())'
 
-bench: setup ## measure, and write docs/benchmarks (LFW=folder, CLIPS=folder: with these data, too)
+bench: setup ## measure, and write docs/benchmarks (LFW=folder, LIVE=folder, CLIPS=folder: on these, too)
 	@mkdir -p docs/benchmarks
 	@$(call measured,$(PY) -m recognition bench --json,pipeline)
+	@$(call measured,$(PY) -m recognition bench --peers --json $(if $(LFW),--images LFW="$(LFW)/images") \
+		$(if $(LIVE),--images live="$(LIVE)") $(if $(CLIPS),--clips clips="$(CLIPS)"),peers)
 	@$(call measured,$(PY) manage.py bench_stream --json $(if $(CLIPS),--clips "$(CLIPS)"),stream)
 	@$(if $(LFW),$(call measured,$(PY) -m recognition evaluate verification --json \
 		--images "$(LFW)/images" --pairs "$(LFW)/pairs.txt" --report var/benchmarks/verification,verification))

@@ -219,46 +219,6 @@ def test_calibration_is_written_from_all_pairs_of_people(
     assert calibration["impostor"]["pairs"] == 7
 
 
-def test_the_benchmark_names_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--json", "--rounds", "1", "--device", "cpu"]) == 0
-    figures = last_json(capsys)
-    for key in (
-        "frame_ms",
-        "no_face_ms",
-        "decode_ms",
-        "detect_ms",
-        "detect_no_face_ms",
-        "align_ms",
-        "quality_ms",
-        "embed_ms",
-        "pad_ms",
-        "frames_per_s",
-        "memory_mb",
-    ):
-        assert figures[key] > 0
-    assert figures["threads"] == 1
-    assert set(figures["batches"]) == {"1", "2", "4", "8", "16"}
-
-
-def test_the_benchmark_tells_how_memory_grows_over_many_frames(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["bench", "--json", "--rounds", "1", "--soak", "40", "--device", "cpu"]) == 0
-    figures = last_json(capsys)
-    assert figures["soak_frames"] == 40
-    expected = figures["rss_end_mb"] / figures["rss_start_mb"] - 1
-    assert figures["rss_growth"] == pytest.approx(expected, abs=0.001)
-
-
-def test_the_benchmark_refuses_an_image_without_a_face(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    image = tmp_path / "garbage.jpg"
-    image.write_bytes(b"garbage")
-    assert main(["bench", "--image", str(image)]) == 1
-    assert "error:" in capsys.readouterr().err
-
-
 def test_without_models_the_error_names_the_command_that_gets_them(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -281,7 +241,14 @@ def test_the_home_is_the_one_named_else_var_in_the_project(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nonsense"], ["analyse"], ["bench", "--threads", "0"], ["bench", "--smallest-face", "3"]],
+    [
+        [],
+        ["nonsense"],
+        ["analyse"],
+        ["bench", "--threads", "0"],
+        ["bench", "--smallest-face", "3"],
+        ["bench", "--peers", "--sample", "0"],
+    ],
 )
 def test_a_wrong_command_line_is_refused_with_its_usage(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
