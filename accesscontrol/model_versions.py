@@ -23,6 +23,14 @@ class ModelFacts:
     calibration: dict[str, Any]
 
 
+def calibrate_command(version: ModelVersion) -> str:
+    """How a model gets the calibration that it is missing; workers take it up when they start."""
+    return (
+        f"python -m recognition evaluate calibrate --embedder {version.name} --images FOLDER "
+        "--data NAME"
+    )
+
+
 def active() -> ModelVersion | None:
     """The model version that recognises now; None before the first worker has registered one."""
     return ModelVersion.objects.filter(is_active=True).first()

@@ -15,7 +15,7 @@ from recognition import compiled
 from recognition.align import align
 from recognition.detect import Detections, DetectorSettings, detect
 from recognition.embed import MobileFaceNet, compile_embedder, embed
-from recognition.fusion import FUSED, EmbedderName, fuse
+from recognition.fusion import FUSED, fuse
 from recognition.images import (
     FRAME_LIMITS,
     DecodedImage,
@@ -23,6 +23,7 @@ from recognition.images import (
     ImageLimits,
     decode,
 )
+from recognition.imported import load_embedder
 from recognition.memory import keep_freed_memory
 from recognition.minifasnet import MiniFasNetPair
 from recognition.minifasnet import attack_scores as pair_scores
@@ -85,7 +86,7 @@ class Pipeline:
         device: str = "auto",
         threads: int | None = None,
         runtime: Runtime = "torch",
-        embedder: EmbedderName = "mobilefacenet",
+        embedder: str = "mobilefacenet",
     ) -> Pipeline:
         """Load the converted models.
 
@@ -95,11 +96,13 @@ class Pipeline:
             threads: of torch on the CPU, for the whole process; None leaves them as they are.
             runtime: what runs the detector and the embedder; OpenVINO on the CPU only, where it
                 is installed. Both give the same faces, up to rounding.
-            embedder: "fused" needs the models of `fetch-models --with fused`.
+            embedder: one of `imported.BUILT_IN`, of which "fused" needs the models of
+                `fetch-models --with fused`; or the name of an imported model, in torch only.
 
         Raises:
             WeightsError: models are missing or changed, an optional one that was installed too.
-            ValueError: OpenVINO is asked for on another device, or is not installed.
+            ValueError: OpenVINO is asked for on another device or for an imported model, or is
+                not installed.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -211,13 +214,13 @@ def _each(wanted: bool | Sequence[bool], count: int) -> Sequence[bool]:
 
 
 def _load(
-    models_dir: Path, device: torch.device, runtime: Runtime, embedder: EmbedderName
+    models_dir: Path, device: torch.device, runtime: Runtime, embedder: str
 ) -> tuple[Networks, ModelInfo]:
     """The networks, and what they embed as."""
     compiles = _compiles(runtime, device)
-    detector, first, antispoofing = Mtcnn(), MobileFaceNet(), AntiSpoofingTree()
+    detector, antispoofing = Mtcnn(), AntiSpoofingTree()
     load_into(detector, models_dir, "mtcnn")
-    model = load_into(first, models_dir, "mobilefacenet")
+    first, model = load_embedder(models_dir, embedder)
     load_into(antispoofing, models_dir, "antispoofing")
     networks = Networks(detector, first, antispoofing)
     if "minifasnet" in present_extras(models_dir):
@@ -230,6 +233,8 @@ def _load(
     for net in filter(None, nets):
         net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiles:
+        if not isinstance(first, MobileFaceNet):
+            raise ValueError(f"OpenVINO does not run imported models: {embedder} needs torch")
         threads = torch.get_num_threads()
         networks.detector = compile_detector(detector, threads)
         networks.embedder = compile_embedder(first, threads)
