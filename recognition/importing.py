@@ -77,20 +77,22 @@ def import_model(home: Path, file: Path, wanted: Wanted, say: Callable[[str], No
     _manifest(models)
     _check_words(wanted)
     content = _read(file)
+    source = hashlib.sha256(content).hexdigest()
     try:
         description, state = (
             _from_state(_read_state(content), wanted)
             if _is_safetensors(file, content)
             else _from_onnx(content, wanted)
         )
+        del content  # half a gigabyte, perhaps
         _check_finite(state)
         packed = pack(description, state)
+        del state
         say("checking it on known pictures")
         net = build(*unpack(packed))
         _check_embeddings(net, description.dimension)
     except GraphError as error:
         raise WeightsError(f"{file} cannot be imported: {error}.") from error
-    source = hashlib.sha256(content).hexdigest()
     info = _info(wanted, description, source)
     say(f"{file.name} has the SHA-256 {source}")
     with locked(home / "models.lock", say):

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
+from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
-from accesscontrol import checks
+from accesscontrol import checks, crypto, keyring
 from accesscontrol.admin.site import meaning
 from accesscontrol.frames import FrameOutlet
 from accesscontrol.models import Decision, Outcome, PadPolicy, Punch, Site, Threshold
@@ -20,14 +21,21 @@ from recognition.commands import main
 from recognition.compiled import available
 from recognition.evaluate.calibration import calibrate, unfit_for_a_door
 from recognition.fetch import fetch_models
+from recognition.gallery import Probe, nearest
 from recognition.imported import calibration_file
-from recognition.importing import Wanted, import_model
+from recognition.importing import (
+    LARGEST_DIMENSION,
+    SMALLEST_DIMENSION,
+    Wanted,
+    import_model,
+)
 from recognition.pipeline import Pipeline
 from recognition.tasks import model_facts
 from recognition.types import ModelInfo, Pixels
 from recognition.weights import WeightsError
 from recognition.worker import Recogniser
-from tests.factories import EmployeeFactory, SiteFactory
+from tests.enrolled import template
+from tests.factories import EmployeeFactory, ModelVersionFactory, SiteFactory
 from tests.recognition.onnx_files import as_bytes, small_arcface
 from tests.recognition.walk import Screen, enrol_face, kiosk_at, picture, walk_up
 
@@ -231,3 +239,19 @@ def test_without_a_calibration_nobody_is_accepted_and_with_one_the_person_is(
     restarted.drain()
     assert Decision.objects.filter(outcome=Outcome.ACCEPTED, threshold=threshold.value).count() == 1
     assert Punch.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("dimension", [SMALLEST_DIMENSION, LARGEST_DIMENSION])
+def test_templates_of_every_dimension_that_is_let_in_are_stored_and_found(dimension: int) -> None:
+    version = ModelVersionFactory.create(dimension=dimension)
+    someone, other = EmployeeFactory.create_batch(2, site=SiteFactory.create())
+    vectors = np.random.default_rng(2).normal(size=(2, dimension)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for employee, vector in zip((someone, other), vectors, strict=True):
+        template(employee, vector, version=version)
+    keys = keyring.load(django_settings.KEYRING_PATH).templates
+    probe = Probe(someone.site_id, crypto.rotate(vectors[0], keys.key(keys.current)))
+    ((first, second),) = nearest([probe], version, keys.current)
+    assert (first.employee_id, second.employee_id) == (someone.pk, other.pk)
+    assert first.score == pytest.approx(1, abs=1e-3)
