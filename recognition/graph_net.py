@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recognition.onnx_operators import OPERATORS, GraphError, Node
+from recognition.onnx_node import GraphError, Node
+from recognition.onnx_operators import OPERATORS
 
 
 @dataclass(frozen=True, slots=True)

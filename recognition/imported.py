@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from recognition.embed import MobileFaceNet
 from recognition.graph_net import Graph, GraphNet
 from recognition.iresnet import IResNet
-from recognition.onnx_operators import GraphError
+from recognition.onnx_node import GraphError
 from recognition.types import ModelInfo
 from recognition.weights import MANIFEST, WeightsError, load_into
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from recognition.graph_net import Graph, GraphNet
-from recognition.onnx_operators import OPERATORS, GraphError, Node
+from recognition.onnx_node import GraphError, Node
+from recognition.onnx_operators import OPERATORS
 
 OLDEST_OPSET = 7
 MOST_NODES = 4_000

@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from recognition import onnx_file
 from recognition.onnx_file import read_onnx
-from recognition.onnx_operators import GraphError
+from recognition.onnx_node import GraphError
 from tests.recognition.onnx_files import Arrays, as_bytes, node, onnx_model, small_arcface
 
 GOOD = as_bytes(small_arcface())

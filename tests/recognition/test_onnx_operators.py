@@ -14,7 +14,8 @@ from onnx.reference import ReferenceEvaluator
 from recognition.graph_net import Graph, GraphNet
 from recognition.iresnet import IResNet
 from recognition.onnx_file import read_onnx
-from recognition.onnx_operators import OPERATORS, GraphError
+from recognition.onnx_node import GraphError
+from recognition.onnx_operators import OPERATORS
 from tests.recognition.onnx_files import (
     Arrays,
     as_bytes,
