@@ -168,15 +168,18 @@ def _workers_load_the_model_in_use() -> list[CheckMessage]:
     introspection = connections["default"].introspection
     migrated = introspection.installed_models(introspection.table_names())
     version = model_versions.active() if ModelVersion in migrated else None
-    loaded = embedders.imported().get(settings.EMBEDDER)
-    if version is None or loaded is None or loaded == version.sha256:
+    imported = embedders.imported()
+    # Of ours only the workers know the SHA-256: two of them are not told apart here.
+    loaded = imported.get(settings.EMBEDDER)
+    of_ours = version is None or version.sha256 not in imported.values()
+    if version is None or loaded == version.sha256 or (of_ours and loaded is None):
         return []
     return [
         CheckWarning(
-            f"Workers on this machine load the imported model {settings.EMBEDDER}, but {version} "
-            "is the model in use: they accept nobody.",
-            hint=f"Set GATEHOUSE_EMBEDDER back to what {version} is. Only the first model of an "
-            "installation comes into use by itself.",
+            f"Workers on this machine load {settings.EMBEDDER}, but {version} is the model in "
+            "use: they accept nobody.",
+            hint=f"Set GATEHOUSE_EMBEDDER to the one that is in use, {version}. Only the first "
+            "model of an installation comes into use by itself.",
             id="gatehouse.W012",
         )
     ]

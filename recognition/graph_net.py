@@ -48,10 +48,16 @@ class GraphNet(nn.Module):
     Args:
         graph: as `recognition.onnx_file` reads it.
         weights: float32, by name.
+
+    Raises:
+        GraphError: an operator is not known.
     """
 
     def __init__(self, graph: Graph, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
+        unknown = {node.op for node in graph.nodes} - OPERATORS.keys()
+        if unknown:
+            raise GraphError(f"the operators {', '.join(sorted(unknown))} are not known")
         self.graph = graph
         for name, weight in weights.items():
             self.register_buffer(name, weight)

@@ -229,7 +229,12 @@ def test_workers_with_another_model_than_the_one_in_use_are_a_warning(
     found = checks.database_is_fit(None, databases=["default"])
     (message,) = [message for message in found if message.id == "gatehouse.W012"]
     assert str(active) in message.msg
-    type(active).objects.update(sha256="c" * 64)
+    settings.EMBEDDER = "mobilefacenet"
+    assert "gatehouse.W012" not in ids(checks.database_is_fit(None, databases=["default"]))
+
+    type(active).objects.update(name="ours", sha256="c" * 64)
+    assert "gatehouse.W012" in ids(checks.database_is_fit(None, databases=["default"]))
+    settings.EMBEDDER = "ours"
     assert "gatehouse.W012" not in ids(checks.database_is_fit(None, databases=["default"]))
 
 

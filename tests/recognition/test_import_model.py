@@ -13,11 +13,15 @@ import safetensors.torch
 import torch
 from onnx import numpy_helper
 
+from accesscontrol import embedders
+from accesscontrol.environment import read_environment
 from recognition import importing
 from recognition.commands import main
 from recognition.embed import MobileFaceNet, embed, normalise
 from recognition.graph_net import GraphNet
 from recognition.imported import (
+    BUILT_IN,
+    NAME,
     ImportedNet,
     calibration_file,
     entries,
@@ -218,6 +222,13 @@ class TestNames:
     ) -> None:
         with pytest.raises(WeightsError, match=reason):
             take_in(bare_home, arcface_file, **wanted)
+
+    def test_the_web_process_knows_the_same_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert embedders.BUILT_IN == BUILT_IN
+        for name in ("a" * 40, "our-arcface.r50_2"):
+            assert NAME.fullmatch(name)
+            monkeypatch.setenv("GATEHOUSE_EMBEDDER", name)
+            assert read_environment().gatehouse_embedder == name
 
 
 class TestFiles:

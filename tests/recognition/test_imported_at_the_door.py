@@ -19,6 +19,7 @@ from accesscontrol.frames import FrameOutlet
 from accesscontrol.models import Decision, Outcome, PadPolicy, Punch, Site, Threshold
 from recognition.commands import main
 from recognition.compiled import available
+from recognition.evaluate import calibration
 from recognition.evaluate.calibration import calibrate, unfit_for_a_door
 from recognition.fetch import fetch_models
 from recognition.gallery import Probe, nearest
@@ -135,6 +136,28 @@ class TestCommands:
         elsewhere = tmp_path / "two.json"
         assert main(["evaluate", "calibrate", *options, "--out", str(elsewhere)]) == 0
         assert json.loads(elsewhere.read_text())["model"]["name"] == "ours"
+
+    def test_a_calibration_from_enough_pairs_is_kept_where_workers_find_it(
+        self,
+        home: Path,
+        ours: Pipeline,
+        face_files: dict[str, Path],
+        settings: Settings,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        settings.MODELS_DIR = home / "models"
+        monkeypatch.setattr(calibration, "FEWEST_FALSE_MATCHES", 1e-3)  # of six portraits
+        for name, file in face_files.items():
+            (home / "people" / name).mkdir(parents=True)
+            shutil.copy(file, home / "people" / name)
+        options = ["--embedder", "ours", "--images", str(home / "people"), "--data", "portraits"]
+        assert main(["evaluate", "calibrate", *options]) == 0
+        kept = calibration_file(home / "models", "ours")
+        assert capsys.readouterr().out.strip() == str(kept)
+        facts = model_facts(ours)
+        assert facts.calibration["data"] == "portraits"
+        assert set(facts.calibration["thresholds"]) == {"1e-2", "1e-3", "1e-4", "1e-5", "1e-6"}
 
     def test_a_calibration_from_one_person_is_a_clear_error(
         self, face_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

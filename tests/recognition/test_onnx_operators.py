@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from recognition.graph_net import Graph, GraphNet
 from recognition.iresnet import IResNet
 from recognition.onnx_file import read_onnx
-from recognition.onnx_node import GraphError
+from recognition.onnx_node import GraphError, Node
 from recognition.onnx_operators import OPERATORS
 from tests.recognition.onnx_files import (
     Arrays,
@@ -250,6 +250,12 @@ def test_axes_as_an_input_as_from_opset_18_on() -> None:
 def test_axes_as_attributes_as_before_opset_13() -> None:
     compare([node("Unsqueeze", "p", "q", axes=[2])], {}, opset=11)
     compare([node("ReduceSum", "p", "q", axes=[2, 3])], {}, opset=11)
+
+
+def test_a_graph_with_an_operator_that_is_gone_since_is_refused_before_it_runs() -> None:
+    gone = Graph("v0", "v1", (Node("Resize", ("v0",), "v1"),), {})
+    with pytest.raises(GraphError, match="Resize"):
+        GraphNet(gone, {})
 
 
 def test_every_operator_that_is_let_in_is_compared() -> None:
