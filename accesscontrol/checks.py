@@ -19,7 +19,7 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from accesscontrol import keyring, model_versions, pad
+from accesscontrol import embedders, keyring, model_versions, pad
 from accesscontrol.models import ModelVersion, PadPolicy, Site, Threshold
 
 TIMEOUT_S = 2
@@ -76,7 +76,7 @@ def secret_key_is_secret(app_configs: Apps, **_: Any) -> list[CheckMessage]:
 def database_is_fit(
     app_configs: Apps, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """E002, E003, W007, W009, W010: PostgreSQL answers, has pgvector; sites are set up."""
+    """E002, E003, W007, W009, W010, W012: PostgreSQL answers, has pgvector; sites are set up."""
     if "default" not in (databases or ()):
         return []
     known = connections["default"].settings_dict
@@ -102,6 +102,7 @@ def database_is_fit(
     return [
         *_pgvector_is_fit(version),
         *_sites_have_thresholds(),
+        *_workers_load_the_model_in_use(),
         *_sites_tell_faces_from_pictures(),
     ]
 
@@ -146,14 +147,41 @@ def _sites_have_thresholds() -> list[CheckMessage]:
     if version is None:
         return []
     without = Site.objects.filter(is_active=True).exclude(thresholds__model_version=version)
+    hint = "Set one in the admin, on the site's page."
+    if not version.calibration:
+        hint = (
+            "The model has no calibration to take one from. Calibrate it, then restart the "
+            f"workers: {model_versions.calibrate_command(version)}"
+        )
     return [
         CheckWarning(
             f"The site “{site}” has no threshold for the model in use, {version}: nobody is "
             "accepted there.",
-            hint="Set one in the admin, on the site's page.",
+            hint=hint,
             id="gatehouse.W007",
         )
         for site in without
+    ]
+
+
+def _workers_load_the_model_in_use() -> list[CheckMessage]:
+    introspection = connections["default"].introspection
+    migrated = introspection.installed_models(introspection.table_names())
+    version = model_versions.active() if ModelVersion in migrated else None
+    imported = embedders.imported()
+    # Of ours only the workers know the SHA-256: two of them are not told apart here.
+    loaded = imported.get(settings.EMBEDDER)
+    of_ours = version is None or version.sha256 not in imported.values()
+    if version is None or loaded == version.sha256 or (of_ours and loaded is None):
+        return []
+    return [
+        CheckWarning(
+            f"Workers on this machine load {settings.EMBEDDER}, but {version} is the model in "
+            "use: they accept nobody.",
+            hint=f"Set GATEHOUSE_EMBEDDER to the one that is in use, {version}. Only the first "
+            "model of an installation comes into use by itself.",
+            id="gatehouse.W012",
+        )
     ]
 
 
@@ -220,6 +248,23 @@ def models_are_fetched(app_configs: Apps, **_: Any) -> list[CheckMessage]:
             f"There are no face models in {settings.MODELS_DIR}: workers cannot recognise anybody.",
             hint="Fetch them once with: python -m recognition fetch-models",
             id="gatehouse.W006",
+        )
+    ]
+
+
+@register()
+def embedder_is_there(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    """W011: the embedder that the workers are told to load is one of ours, or was imported."""
+    imported = embedders.imported()
+    if settings.EMBEDDER in embedders.BUILT_IN or settings.EMBEDDER in imported:
+        return []
+    known = ", ".join([*embedders.BUILT_IN, *sorted(imported)])
+    return [
+        CheckWarning(
+            f"GATEHOUSE_EMBEDDER names {settings.EMBEDDER}, which is not in "
+            f"{settings.MODELS_DIR}: a worker on this machine cannot start.",
+            hint=f"Name one that is there ({known}), or add it with: {embedders.IMPORT}",
+            id="gatehouse.W011",
         )
     ]
 

@@ -11,6 +11,10 @@ from accesscontrol import audit, thresholds
 from accesscontrol.models import ModelVersion, Site
 
 
+class ModelNameTakenError(ValueError):
+    """Other weights are registered under the name and version; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What a model says of itself; `calibration` as in `thresholds.for_false_match_rate`."""
@@ -23,6 +27,14 @@ class ModelFacts:
     calibration: dict[str, Any]
 
 
+def calibrate_command(version: ModelVersion) -> str:
+    """How a model gets the calibration that it is missing; workers take it up when they start."""
+    return (
+        f"python -m recognition evaluate calibrate --embedder {version.name} --images FOLDER "
+        "--data NAME"
+    )
+
+
 def active() -> ModelVersion | None:
     """The model version that recognises now; None before the first worker has registered one."""
     return ModelVersion.objects.filter(is_active=True).first()
@@ -33,11 +45,18 @@ def register_model(facts: ModelFacts) -> ModelVersion:
     """Return the model version with these weights, added if it is new.
 
     The first one of an installation becomes the active one and gives every site its default
-    threshold; later ones wait for a deliberate switch. Safe to call at every start.
+    threshold; later ones wait for a deliberate switch. Safe to call at every start. Raises
+    ModelNameTakenError.
     """
     with connection.cursor() as cursor:
         # One at a time: of two first models at once only one may become the active one.
         cursor.execute("LOCK TABLE accesscontrol_modelversion IN SHARE ROW EXCLUSIVE MODE")
+    same_name = ModelVersion.objects.filter(name=facts.name, version=facts.version)
+    if same_name.exclude(sha256=facts.sha256).exists():
+        raise ModelNameTakenError(
+            f"Other weights are registered as {facts.name} {facts.version}, and templates and "
+            "decisions go by that. Import these with another --version."
+        )
     version, created = ModelVersion.objects.get_or_create(
         sha256=facts.sha256,
         defaults={

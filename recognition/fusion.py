@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from recognition.types import ModelInfo
 from recognition.weights import MODELS
-
-EmbedderName = Literal["mobilefacenet", "fused"]
 
 RESNET29_SHARE = 0.7
 """Of the fused score. Weights by the cosines' spread over impostors would give 0.81 (ResNet-29's is

@@ -16,7 +16,7 @@ from recognition.align import align
 from recognition.detect import DetectorName, DetectorSettings, detect
 from recognition.detections import Detections
 from recognition.embed import MobileFaceNet, compile_embedder, embed
-from recognition.fusion import FUSED, EmbedderName, fuse
+from recognition.fusion import FUSED, fuse
 from recognition.images import (
     FRAME_LIMITS,
     DecodedImage,
@@ -24,6 +24,7 @@ from recognition.images import (
     ImageLimits,
     decode,
 )
+from recognition.imported import load_embedder
 from recognition.memory import keep_freed_memory
 from recognition.minifasnet import MiniFasNetPair
 from recognition.minifasnet import attack_scores as pair_scores
@@ -87,7 +88,7 @@ class Pipeline:
         device: str = "auto",
         threads: int | None = None,
         runtime: Runtime = "auto",
-        embedder: EmbedderName = "fused",
+        embedder: str = "fused",
         detector: DetectorName = "retinaface",
     ) -> Pipeline:
         """Load the converted models.
@@ -98,12 +99,14 @@ class Pipeline:
             threads: of torch on the CPU, for the whole process; None leaves them as they are.
             runtime: what runs the networks; "auto" takes OpenVINO on the CPU where it is
                 installed, else torch. Both give the same faces, up to rounding.
-            embedder: whose vectors faces get.
+            embedder: one of `imported.BUILT_IN`, or the name of an imported model, which torch
+                runs in any case.
             detector: what finds the faces; MTCNN is there to compare with.
 
         Raises:
             WeightsError: models are missing or changed, an optional one that was installed too.
-            ValueError: OpenVINO is asked for on another device, or is not installed.
+            ValueError: OpenVINO is asked for on another device or for an imported model, or is
+                not installed.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -217,13 +220,13 @@ def _each(wanted: bool | Sequence[bool], count: int) -> Sequence[bool]:
 
 
 def _load(
-    models_dir: Path, device: torch.device, embedder: EmbedderName, detector: DetectorName
+    models_dir: Path, device: torch.device, embedder: str, detector: DetectorName
 ) -> tuple[Networks, ModelInfo]:
     """The networks, and what they embed as."""
     finder = RetinaFace() if detector == "retinaface" else Mtcnn()
     load_into(finder, models_dir, detector)
-    first, antispoofing = MobileFaceNet(), AntiSpoofingTree()
-    model = load_into(first, models_dir, "mobilefacenet")
+    antispoofing = AntiSpoofingTree()
+    first, model = load_embedder(models_dir, embedder)
     load_into(antispoofing, models_dir, "antispoofing")
     networks = Networks(finder, first, antispoofing)
     if "minifasnet" in present_extras(models_dir):

@@ -17,7 +17,8 @@ from django.db import DatabaseError
 from accesscontrol import enrolment
 from accesscontrol.frames import FrameOutlet
 from accesscontrol.model_versions import ModelFacts
-from recognition.evaluate.calibration import calibration_path
+from recognition.evaluate.calibration import calibration_path, unfit_for_a_door
+from recognition.imported import calibration_file
 from recognition.photos import process_photo
 from recognition.pipeline import Pipeline
 from recognition.worker import Recogniser
@@ -81,13 +82,23 @@ def model_facts(pipeline: Pipeline) -> ModelFacts:
 
 def _calibration(name: str, sha256: str) -> dict[str, Any]:
     """The measured thresholds of exactly these weights; empty for others: none is then accepted."""
-    path = calibration_path(name)
-    if not path.exists():
+    shipped = calibration_path(name)
+    path = shipped if shipped.exists() else calibration_file(settings.MODELS_DIR, name)
+    try:
+        measured: dict[str, Any] = json.loads(path.read_text())
+        reason = unfit_for_a_door(measured)
+        if measured["model"]["sha256"] != sha256:
+            reason = "it is of other weights"
+        thresholds = {row["fmr"]: row["threshold"] for row in measured["thresholds"]}
+    except FileNotFoundError:
+        logger.warning("%s has no calibration: nobody is accepted", name)
         return {}
-    measured: dict[str, Any] = json.loads(path.read_text())
-    if measured["model"]["sha256"] != sha256:
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("the calibration %s is of no use, nobody is accepted: %s", path, error)
         return {}
-    thresholds = {row["fmr"]: row["threshold"] for row in measured["thresholds"]}
+    if reason is not None:
+        logger.warning("the calibration %s is of no use, nobody is accepted: %s", path, reason)
+        return {}
     return {**measured, "thresholds": thresholds}
 
 

@@ -8,8 +8,14 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from accesscontrol import model_versions
 from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell
 from accesscontrol.models import ModelVersion
+
+_NOT_CALIBRATED = _(
+    "None: no threshold can be taken from it, so nobody is accepted. Calibrate it where the "
+    "workers run, then restart them:"
+)
 
 
 @admin.register(ModelVersion)
@@ -30,5 +36,8 @@ class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
 
     @admin.display(description=_("calibration"))
     def measured(self, row: ModelVersion) -> str:
+        if not row.calibration:
+            command = model_versions.calibrate_command(row)
+            return format_html("{} <code>{}</code>", _NOT_CALIBRATED, command)
         text = json.dumps(row.calibration, indent=2, ensure_ascii=False)
         return format_html('<pre class="gh-json">{}</pre>', text)

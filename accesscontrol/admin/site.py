@@ -210,6 +210,12 @@ def meaning(site: Site) -> str:
     if version is None:
         return str(_("No face model has been registered yet: the first worker that starts does."))
     row = threshold_in_force(site)
+    if row is None and not version.calibration:
+        text = _(
+            "{} has no calibration, so there is no threshold: nobody is accepted here. Calibrate "
+            "it where the workers run, then restart them: {}"
+        )
+        return str(text).format(version, model_versions.calibrate_command(version))
     if row is None:
         return str(_("No threshold is set for the model in use: nobody is accepted here."))
     return thresholds.meaning(version, row.value, enrolled_people(site))

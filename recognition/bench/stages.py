@@ -7,7 +7,8 @@ import torch
 from recognition.align import align
 from recognition.bench.frames import BenchFrames
 from recognition.bench.timing import Action, peak_memory_mb, times_ms
-from recognition.detect import Detections, DetectorSettings, detect
+from recognition.detect import DetectorSettings, detect
+from recognition.detections import Detections
 from recognition.embed import embed
 from recognition.images import decode
 from recognition.minifasnet import attack_scores as pair_scores

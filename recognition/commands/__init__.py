@@ -10,7 +10,14 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from recognition.bench import BenchError
-from recognition.commands import analyse, benchmark, evaluate, fetch_faces, fetch_models
+from recognition.commands import (
+    analyse,
+    benchmark,
+    evaluate,
+    fetch_faces,
+    fetch_models,
+    import_model,
+)
 from recognition.commands.terminal import say
 from recognition.evaluate.datasets import DatasetError
 from recognition.packages import FetchError
@@ -26,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 only if all of it was done."""
     parser = argparse.ArgumentParser(prog="python -m recognition")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (fetch_models, fetch_faces, analyse, evaluate, benchmark):
+    for module in (fetch_models, import_model, fetch_faces, analyse, evaluate, benchmark):
         module.add_to(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command

@@ -20,10 +20,18 @@ from recognition.commands.terminal import (
     show_progress,
 )
 from recognition.evaluate import identification, verification
-from recognition.evaluate.calibration import calibrate, calibration_path
-from recognition.evaluate.datasets import images_by_person, make_pairs, read_pairs
+from recognition.evaluate.calibration import calibrate, calibration_path, unfit_for_a_door
+from recognition.evaluate.datasets import (
+    DatasetError,
+    images_by_person,
+    make_pairs,
+    read_pairs,
+)
 from recognition.evaluate.embeddings import embed_files
 from recognition.evaluate.report import Report, write_report
+from recognition.fetch import models_folder
+from recognition.home import home
+from recognition.imported import calibration_file, entries
 from recognition.packages import write_atomically
 
 
@@ -90,7 +98,10 @@ def _add_calibrate(kinds: Commands) -> None:
         "--data", required=True, metavar="NAME", help="the data set's name, for the record"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="by default the embedder's own in the package"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="by default where workers find it: in the package, or beside an imported model",
     )
     add_pipeline_options(parser)
     parser.set_defaults(command=_calibrate)
@@ -174,14 +185,25 @@ def _calibrate(options: argparse.Namespace) -> int:
         progress=show_progress,
     )
     found = embedded.embeddings
-    calibration = calibrate(
-        np.stack(list(found.values())),
-        [person_of[path] for path in found],
-        pipeline.model,
-        options.data,
-    )
-    out = options.out or calibration_path(pipeline.model.name)
-    write_atomically(out, (json.dumps(calibration, indent=2) + "\n").encode())
     say(f"{len(embedded.missed)} images without a face left out")
+    shown_people = [person_of[path] for path in found]
+    if len(set(shown_people)) < 2:
+        raise DatasetError("A calibration needs images with faces of at least two people.")
+    calibration = calibrate(
+        np.stack(list(found.values())), shown_people, pipeline.model, options.data
+    )
+    out = options.out or _kept_calibration(pipeline.model.name, calibration)
+    write_atomically(out, (json.dumps(calibration, indent=2) + "\n").encode())
     show(str(out))
     return 0
+
+
+def _kept_calibration(name: str, calibration: dict[str, object]) -> Path:
+    """Where a worker looks for the calibration; only one that gives it a threshold gets there."""
+    models = models_folder(home())
+    if name not in entries(models):
+        return calibration_path(name)
+    reason = unfit_for_a_door(calibration)
+    if reason is not None:
+        raise DatasetError(f"Nothing was written: {reason}")
+    return calibration_file(models, name)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from recognition.fetch import models_folder
-from recognition.fusion import EmbedderName
 from recognition.home import home
 from recognition.pipeline import Pipeline
 
@@ -61,9 +60,12 @@ def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None
     )
     parser.add_argument(
         "--embedder",
-        choices=get_args(EmbedderName),
         default="mobilefacenet",
-        help="fused needs the models of: fetch-models --with fused (%(default)s)",
+        metavar="NAME",
+        help=(
+            "mobilefacenet; fused, which needs the models of: fetch-models --with fused; or one "
+            "that was added with import-model (%(default)s)"
+        ),
     )
 
 

@@ -7,9 +7,10 @@ budget into a threshold. No image and no embedding can be told from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ FMRS = ("1e-2", "1e-3", "1e-4", "1e-5", "1e-6")
 FEWEST_FALSE_MATCHES = 30
 """Behind a measured rate: the rule of 30 (ISO/IEC 19795-1) for 30 % of uncertainty. Fewer say more
 of wrong labels in the data than of the model."""
+
+FEWEST_PAIRS = round(FEWEST_FALSE_MATCHES / float(FMRS[1]))
+"""Of two people, so that two rates are measured, which the others can be extrapolated from."""
 
 
 def calibrate(
@@ -92,6 +96,26 @@ def _extrapolated(fmr: float, measured: Sequence[tuple[float, float]]) -> float:
     deviate = NormalDist().inv_cdf
     slope = (threshold_b - threshold_a) / (deviate(fmr_b) - deviate(fmr_a))
     return threshold_b + slope * (deviate(fmr) - deviate(fmr_b))
+
+
+def unfit_for_a_door(calibration: Mapping[str, Any]) -> str | None:
+    """Why no site could take its threshold from what `calibrate` gave; None if it can."""
+    rows = {row["fmr"]: row["threshold"] for row in calibration["thresholds"]}
+    threshold = rows.get(FMRS[-1])
+    if threshold is None:
+        pairs = calibration["impostor"]["pairs"]
+        return (
+            f"{pairs:,} pairs of two people are too few to tell a threshold for a false match rate "
+            f"of {FMRS[-1]}. It takes {FEWEST_PAIRS:,}, for example one photo each of 250 people, "
+            "and says more with more."
+        )
+    if not 0 < threshold < 1:
+        return (
+            f"the threshold for a false match rate of {FMRS[-1]} would be {threshold:g}: the model "
+            "does not tell these people apart. Was it imported with the right channels, mean and "
+            "scale?"
+        )
+    return None
 
 
 def all_scores(embeddings: NDArray[np.float32], people: Sequence[str]) -> tuple[Floats, Floats]:

@@ -178,6 +178,66 @@ def test_a_site_without_threshold_under_the_active_model_is_a_warning(db: None) 
     assert "gatehouse.W007" not in ids(checks.database_is_fit(None, databases=["default"]))
 
 
+def test_a_model_without_calibration_is_named_with_how_to_calibrate_it(db: None) -> None:
+    SiteFactory.create()
+    ModelVersionFactory.create(name="ours", calibration={})
+    found = checks.database_is_fit(None, databases=["default"])
+    (message,) = [message for message in found if message.id == "gatehouse.W007"]
+    assert "python -m recognition evaluate calibrate --embedder ours" in str(message.hint)
+
+
+@pytest.fixture
+def imported(settings: Settings, tmp_path: Path) -> None:
+    """A manifest that lists a company's own model."""
+    entry = {"file": "imported-ours.safetensors", "model": {"sha256": "c" * 64}}
+    manifest = {"format": 1, "models": {}, "imported": {"ours": entry}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    settings.MODELS_DIR = tmp_path
+
+
+def test_an_embedder_that_is_not_there_is_a_warning_that_names_those_that_are(
+    settings: Settings, imported: None
+) -> None:
+    for name in ("mobilefacenet", "fused", "ours"):
+        settings.EMBEDDER = name
+        assert checks.embedder_is_there(None) == []
+    settings.EMBEDDER = "theirs"
+    (message,) = checks.embedder_is_there(None)
+    assert message.id == "gatehouse.W011"
+    assert "mobilefacenet, fused, ours" in str(message.hint)
+    assert "import-model" in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    "manifest", ["", "{", "[]", '{"imported": 3}', '{"imported": {"ours": {}}}']
+)
+def test_a_manifest_that_cannot_be_read_lists_no_imported_models(
+    settings: Settings, tmp_path: Path, manifest: str
+) -> None:
+    settings.MODELS_DIR = tmp_path
+    settings.EMBEDDER = "ours"
+    (tmp_path / "manifest.json").write_text(manifest)
+    assert ids(checks.embedder_is_there(None)) == ["gatehouse.W011"]
+
+
+def test_workers_with_another_model_than_the_one_in_use_are_a_warning(
+    db: None, settings: Settings, imported: None
+) -> None:
+    settings.EMBEDDER = "ours"
+    assert "gatehouse.W012" not in ids(checks.database_is_fit(None, databases=["default"]))
+    active = ModelVersionFactory.create()
+    found = checks.database_is_fit(None, databases=["default"])
+    (message,) = [message for message in found if message.id == "gatehouse.W012"]
+    assert str(active) in message.msg
+    settings.EMBEDDER = "mobilefacenet"
+    assert "gatehouse.W012" not in ids(checks.database_is_fit(None, databases=["default"]))
+
+    type(active).objects.update(name="ours", sha256="c" * 64)
+    assert "gatehouse.W012" in ids(checks.database_is_fit(None, databases=["default"]))
+    settings.EMBEDDER = "ours"
+    assert "gatehouse.W012" not in ids(checks.database_is_fit(None, databases=["default"]))
+
+
 def test_nothing_is_asked_over_the_network_unless_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from accesscontrol import model_versions
-from accesscontrol.model_versions import ModelFacts, register_model
+from accesscontrol.model_versions import ModelFacts, ModelNameTakenError, register_model
 from accesscontrol.models import AuditEntry, ModelVersion, Threshold
 from tests.concurrency import at_once, errors
 from tests.factories import CALIBRATION, SiteFactory
@@ -60,6 +60,13 @@ def test_a_second_one_waits_for_a_deliberate_switch() -> None:
     assert not second.is_active
     assert model_versions.active() == first
     assert not Threshold.objects.exists()
+
+
+def test_other_weights_never_take_the_name_and_version_of_those_that_are_there() -> None:
+    first = register_model(FACTS)
+    with pytest.raises(ModelNameTakenError, match=r"mobilefacenet 1, .*another --version"):
+        register_model(replace(FACTS, sha256="c" * 64))
+    assert ModelVersion.objects.get() == first
 
 
 def test_one_without_a_calibration_gives_no_threshold() -> None:

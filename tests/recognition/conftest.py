@@ -13,6 +13,8 @@ from recognition.images import PHOTO_LIMITS, decode
 from recognition.pipeline import Pipeline
 from recognition.types import Pixels
 from tests.plugin import MODELS_HOME
+from tests.recognition.importer import EMPTY_MANIFEST
+from tests.recognition.onnx_files import as_bytes, small_arcface
 
 
 def say(message: str) -> None:
@@ -70,3 +72,19 @@ def portraits(face_files: dict[str, Path]) -> dict[str, Pixels]:
 def pipeline(models_dir: Path) -> Pipeline:
     """The pipeline on the CPU, as a worker loads it."""
     return Pipeline.load(models_dir, device="cpu", threads=1)
+
+
+@pytest.fixture
+def bare_home(tmp_path: Path) -> Path:
+    """An installation with models, as far as an import looks at them."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "manifest.json").write_text(EMPTY_MANIFEST)
+    return tmp_path
+
+
+@pytest.fixture
+def arcface_file(tmp_path: Path) -> Path:
+    """A small ArcFace-type network with random weights, as ONNX."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(as_bytes(small_arcface()))
+    return path
