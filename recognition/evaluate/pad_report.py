@@ -93,11 +93,13 @@ def _distribution(axes: Axes, scored: PadScores) -> None:
 
 
 def _errors(axes: Axes, found: Mapping[str, Any]) -> None:
-    thresholds = [point["threshold"] for point in found["curve"]]
-    axes.plot(thresholds, [point["bpcer"] for point in found["curve"]], label="BPCER")
-    for kind in found["apcer"]:
-        rates = [point["apcer"][kind] for point in found["curve"]]
-        axes.plot(thresholds, rates, label=f"APCER {kind}")
+    curve = found["curve"]
+    rates = {"BPCER": [point["bpcer"] for point in curve]}
+    rates |= {f"APCER {kind}": [point["apcer"][kind] for point in curve] for kind in found["apcer"]}
+    thresholds = [point["threshold"] for point in curve]
+    for name, values in rates.items():
+        # Between two thresholds no more is known than at the upper of them.
+        axes.plot(thresholds, values, drawstyle="steps-pre", label=name)
     axes.axvline(found["threshold"], color="grey", linestyle="--", label="threshold")
     axes.set_title("error rates")
     axes.set_xlabel("threshold")
