@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from recognition.compiled import CompiledNet
-from recognition.sampling import ImageSet
+from recognition.sampling import ImageSet, Mipmaps
 
 SIDE = 80
 CLASSES = 3
@@ -163,7 +163,7 @@ def attack_scores(pair: MiniFasNetPair, images: ImageSet, frame: Tensor, boxes: 
     """
     if len(frame) == 0:
         return boxes.new_zeros(0)
-    framings = boxes.new_tensor([NEAR_FRAMING, FAR_FRAMING]).repeat_interleave(len(frame))
+    framings = torch.cat([boxes.new_full((len(frame),), f) for f in (NEAR_FRAMING, FAR_FRAMING)])
     views = cut(images, frame.repeat(2), boxes.repeat(2, 1), framings)
     sound = torch.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     attack: Tensor = 1 - pair(*views.chunk(2))
@@ -195,15 +195,22 @@ def cut(images: ImageSet, frame: Tensor, boxes: Tensor, framings: Tensor) -> Ten
     Bilinear from the full image however much it shrinks, as the networks were trained: what a
     smoothing filter would take away is what tells a print's dots from skin.
     """
-    views = boxes.new_empty((len(frame), SIDE, SIDE, 3))
-    for frames, mipmaps in images.batches:
-        row, slot = (frame[:, None] == frames).nonzero(as_tuple=True)
-        height, width = mipmaps.images.shape[2:]
-        size = boxes.new_tensor([width, height]).expand(len(row), 2)
-        places = torch.nan_to_num(framed(boxes[row], size, framings[row]))
-        pixels = mipmaps.images.permute(0, 2, 3, 1)  # (B, H, W, 3)
-        views[row] = _bilinear(pixels, slot, places)
+    if len(images.batches) == 1:
+        views = _views(images.batches[0][1], frame, boxes, framings)
+    else:
+        views = boxes.new_empty((len(frame), SIDE, SIDE, 3))
+        for frames, mipmaps in images.batches:
+            row, slot = (frame[:, None] == frames).nonzero(as_tuple=True)
+            views[row] = _views(mipmaps, slot, boxes[row], framings[row])
     return views.flip(3).permute(0, 3, 1, 2)  # seen by torch as channels_last
+
+
+def _views(mipmaps: Mipmaps, slot: Tensor, boxes: Tensor, framings: Tensor) -> Tensor:
+    """(N, 80, 80, 3) float32 RGB, from images of one size."""
+    height, width = mipmaps.images.shape[2:]
+    size = torch.cat([boxes.new_full((1, 1), width), boxes.new_full((1, 1), height)], 1)
+    places = torch.nan_to_num(framed(boxes, size.expand(len(boxes), 2), framings))
+    return _bilinear(mipmaps.images.permute(0, 2, 3, 1), slot, places)  # of (B, H, W, 3)
 
 
 def _bilinear(pixels: Tensor, slot: Tensor, places: Tensor) -> Tensor:

@@ -44,9 +44,10 @@ def write_pad_report(folder: Path, figures: Mapping[str, Any], scored: Scored) -
     (folder / "pad.png").write_bytes(picture)
     with mpl.rc_context({"svg.hashsalt": "pad"}):  # the same bytes for the same figures
         plot.savefig(folder / "pad.svg", metadata={"Date": None})
+    told_below = {key for found in figures["models"].values() for key in found}
     page = Page(
         "Presentation attack detection",
-        without_curves(figures),
+        without_curves({key: figures[key] for key in figures if key not in told_below}),
         {"Error rates against each other, scores, error rates over the threshold": picture},
         [part for name in figures["models"] for part in _worst(name, scored)],
     )

@@ -74,7 +74,9 @@ def test_it_prints_one_object_and_writes_the_report(
     assert [source.split(";")[0] for source in sources] == [
         "data:image/png", *["data:image/jpeg"] * 16,
     ]  # fmt: skip
-    assert '<th scope="row">kinds.phone</th><td>not evaluated</td>' in page
+    assert '<th scope="row">models.antispoofing.kinds.phone</th><td>not evaluated</td>' in page
+    assert page.count(">models.antispoofing.bpcer<") == 1
+    assert ">bpcer<" not in page
     assert "curve" not in page
 
 
