@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from uuid import UUID
 
 import numpy as np
@@ -20,13 +19,13 @@ from accesscontrol.decisions import Candidate, Evidence, KioskShutOutError, PadR
 from accesscontrol.frames import Frame, FrameOutlet, now_ms
 from accesscontrol.model_versions import ModelFacts
 from accesscontrol.models import Kiosk, ModelVersion, Outcome, PadPolicy
-from recognition import tracking, watching
+from recognition import tracking
 from recognition.gallery import Probe, nearest
 from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
 from recognition.tracking import Moment, Presentation, Sighting
 from recognition.types import FrameResult
-from recognition.watching import Watched
+from recognition.watching import Watched, analyse
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +124,7 @@ class Recogniser:
         begun = now_ms()
         smallest = min(kiosk.smallest_face for kiosk in kiosks.values())
         watched = [self._watched(frame, kiosks[frame.kiosk_id]) for frame in frames]
-        results = watching.analyse(self._pipeline, watched, smallest_face=smallest)
+        results = analyse(self._pipeline, watched, smallest_face=smallest)
         pipeline_ms = now_ms() - begun
         scenes = []
         for frame, one, result in zip(frames, watched, results, strict=True):
@@ -145,7 +144,7 @@ class Recogniser:
             Moment(frame.sequence, frame.captured_ms, frame.received_ms),
             self._presentations(frame.kiosk_id),
             self._scores_attacks(kiosk),
-            partial(self._sightings, kiosk=kiosk),
+            lambda result: self._sightings(result, kiosk),
         )
 
     def _scores_attacks(self, kiosk: Kiosk) -> bool:
