@@ -26,7 +26,7 @@ from recognition.images import (
 )
 from recognition.imported import load_embedder
 from recognition.memory import keep_freed_memory
-from recognition.minifasnet import MiniFasNetPair
+from recognition.minifasnet import MiniFasNetPair, compile_pair
 from recognition.minifasnet import attack_scores as pair_scores
 from recognition.mtcnn import Mtcnn, compile_mtcnn
 from recognition.pad import AntiSpoofingTree, tree_scores
@@ -260,6 +260,8 @@ def _compile(networks: Networks) -> None:
         networks.embedder = compile_embedder(networks.embedder, threads)
     if isinstance(networks.second_embedder, ResNet29):
         networks.second_embedder = compile_describer(networks.second_embedder, threads)
+    if networks.pair is not None:
+        networks.pair = compile_pair(networks.pair, threads)
 
 
 def _faces(measured: _Measured) -> dict[int, list[Face]]:

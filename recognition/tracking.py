@@ -141,6 +141,12 @@ def follow(
     return Tracks(present, gone, seen)
 
 
+def all_settled(presentations: Sequence[Presentation], received_ms: int) -> bool:
+    """Whether somebody is there at this time, and nobody who is still waits for a decision."""
+    there = [p for p in presentations if received_ms - p.received_ms <= GONE_AFTER_MS]
+    return bool(there) and all(p.settled for p in there)
+
+
 def restart(presentation: Presentation, moment: Moment) -> Presentation:
     """A new presentation of the same person, still there after a refusal, without old evidence."""
     return replace(

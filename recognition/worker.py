@@ -25,6 +25,7 @@ from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
 from recognition.tracking import Moment, Presentation, Sighting
 from recognition.types import FrameResult
+from recognition.watching import Watched, analyse
 
 logger = logging.getLogger(__name__)
 
@@ -122,26 +123,29 @@ class Recogniser:
             return []
         begun = now_ms()
         smallest = min(kiosk.smallest_face for kiosk in kiosks.values())
-        results = self._pipeline.analyse(
-            [frame.image for frame in frames],
-            smallest_face=smallest,
-            with_pad=[self._scores_attacks(kiosks[frame.kiosk_id]) for frame in frames],
-        )
+        watched = [self._watched(frame, kiosks[frame.kiosk_id]) for frame in frames]
+        results = analyse(self._pipeline, watched, smallest_face=smallest)
         pipeline_ms = now_ms() - begun
         scenes = []
-        for frame, result in zip(frames, results, strict=True):
-            kiosk = kiosks[frame.kiosk_id]
-            moment = Moment(frame.sequence, frame.captured_ms, frame.received_ms)
-            tracks = tracking.follow(
-                self._presentations(frame.kiosk_id), self._sightings(result, kiosk), moment
-            )
+        for frame, one, result in zip(frames, watched, results, strict=True):
             trace: dict[str, float] = {
                 "waited_ms": begun - frame.received_ms,
                 "pipeline_ms": pipeline_ms,
                 "batch": len(frames),
             }
-            scenes.append(Scene(kiosk, moment, tracks, frame, result, trace=trace))
+            scene = Scene(kiosks[frame.kiosk_id], one.moment, one.follow(result), frame, result)
+            scene.trace = trace
+            scenes.append(scene)
         return scenes
+
+    def _watched(self, frame: Frame, kiosk: Kiosk) -> Watched:
+        return Watched(
+            frame.image,
+            Moment(frame.sequence, frame.captured_ms, frame.received_ms),
+            self._presentations(frame.kiosk_id),
+            self._scores_attacks(kiosk),
+            lambda result: self._sightings(result, kiosk),
+        )
 
     def _scores_attacks(self, kiosk: Kiosk) -> bool:
         """Whether the site asks for it and the score can say anything: else it is time lost."""

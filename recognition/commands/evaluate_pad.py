@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,16 @@ from recognition.commands.terminal import (
 )
 from recognition.evaluate.datasets import DatasetError
 from recognition.evaluate.pad import (
-    PadScores,
+    by_kind,
     calibrate,
     curve,
     equal_error,
-    read_shown,
-    rows_of,
     summarise,
     together,
 )
-from recognition.evaluate.pad_report import write_pad_report
-from recognition.evaluate.pad_scoring import Scored, model_names, score_clips, score_files
+from recognition.evaluate.pad_data import Shown, read_shown
+from recognition.evaluate.pad_report import without_curves, write_pad_report
+from recognition.evaluate.pad_scoring import Scored, clip_figures, model_names, score_files
 from recognition.packages import write_atomically
 from recognition.pad_threshold import calibration_path, pad_threshold
 from recognition.pipeline import Pipeline
@@ -40,11 +40,13 @@ def add_to(kinds: Commands) -> None:
     """Add both to the kinds of evaluation."""
     pad = kinds.add_parser("pad", help="presentation attack detection, for each kind of attack")
     _add_data(pad)
-    pad.add_argument(
-        "--clips", type=Path, metavar="DIR", help="with live/ and spoof/: reported clip by clip"
-    )
     pad.add_argument("--json", action="store_true", help="print one JSON object")
-    pad.add_argument("--report", type=Path, metavar="DIR", help="write the figures and plots there")
+    pad.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write the figures, the plots and report.html there; it shows the worst faces",
+    )
     add_pipeline_options(pad)
     pad.set_defaults(command=_pad)
 
@@ -64,69 +66,72 @@ def add_to(kinds: Commands) -> None:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--live", type=Path, required=True, metavar="DIR", help="a subfolder for each person"
+        "--live",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="a subfolder of images or clips for each person, or a clip for each",
     )
     parser.add_argument(
         "--spoof",
         type=Path,
         required=True,
+        nargs="+",
         metavar="DIR",
-        help="a subfolder for each kind of attack, and in it one for each person",
+        help="a subfolder for each kind of attack (print, phone, ...), and in it as for --live; "
+        "clips outside of them are video replays",
     )
 
 
-def _score(pipeline: Pipeline, options: argparse.Namespace) -> Scored:
-    shown = read_shown(options.live, options.spoof)
+def _score(pipeline: Pipeline, shown: Sequence[Shown], options: argparse.Namespace) -> Scored:
     return score_files(pipeline, shown, smallest_face=options.smallest_face, progress=show_progress)
 
 
 def _pad(options: argparse.Namespace) -> int:
+    shown = read_shown(options.live, options.spoof)
     pipeline = load_pipeline(options)
-    scored = _score(pipeline, options)
-    singles = {name: rows_of(scored.entries[name]) for name in model_names(pipeline)}
-    models = {name: _figures(name, single) for name, single in singles.items()}
+    scored = _score(pipeline, shown, options)
+    models = {name: _figures(name, scored) for name in model_names(pipeline)}
+    missed = [str(path) for path in scored.missed]
     figures: dict[str, Any] = {
         **models[model_names(pipeline)[0]],
-        "images": len(next(iter(singles.values())).scores) + len(scored.missed),
-        "missed": len(scored.missed),
-        "missed_images": [str(path) for path in scored.missed],
+        "images": sum(not one.is_clip for one in shown),
+        "missed": len(missed),
+        "missed_images": missed,
         "models": models,
     }
-    if options.clips:
-        say("scoring clips")
-        clips = score_clips(pipeline, options.clips, smallest_face=options.smallest_face)
-        figures["clips"] = clips
     if options.report:
-        write_pad_report(options.report, figures, singles)
+        write_pad_report(options.report, figures, scored)
         say(f"report in {options.report}")
     if options.json:
         show_json(figures)
     else:
-        show(json.dumps(_without_curves(figures), indent=2))
+        show(json.dumps(without_curves(figures), indent=2))
     return 0
 
 
-def _figures(name: str, single: PadScores) -> dict[str, Any]:
-    """A model's figures for single frames and for several together."""
+def _figures(name: str, scored: Scored) -> dict[str, Any]:
+    """A model's figures for single frames, for several together, and for clips as a whole."""
     info = published(name).info
+    single = scored.rows(name)
     calibrated = pad_threshold(info)
     threshold = equal_error(single)[1] if calibrated is None else calibrated
     several = together(single)
     complete = several.attack.any() and not several.attack.all()
+    frames = summarise(single, threshold)
+    five_frames = summarise(several, threshold) if complete else None
+    clips = clip_figures(scored, name, calibrated)
     return {
         "model": f"{info.name} {info.version}",
         "calibrated": calibrated is not None,
         "threshold": threshold,
-        **summarise(single, threshold),
-        "five_frames": summarise(several, threshold) if complete else None,
+        **frames,
+        "five_frames": five_frames,
+        "kinds": by_kind(frames, five_frames, clips),
+        "clips": clips,
         "curve": curve(single),
     }
-
-
-def _without_curves(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_curves(part) for name, part in value.items() if name != "curve"}
-    return value
 
 
 def _calibrate(options: argparse.Namespace) -> int:
@@ -136,10 +141,10 @@ def _calibrate(options: argparse.Namespace) -> int:
             "Only MiniFASNet is calibrated, and it is not installed. "
             "Run `python -m recognition fetch-models --with minifasnet`."
         )
-    scored = _score(pipeline, options)
+    scored = _score(pipeline, read_shown(options.live, options.spoof), options)
     model = asdict(pipeline.pad_model)
     identity = {name: model[name] for name in ("name", "version", "sha256")}
-    found = calibrate(rows_of(scored.entries["minifasnet"]), identity, options.data)
+    found = calibrate(scored.rows("minifasnet"), identity, options.data)
     out = options.out or calibration_path(model["name"])
     write_atomically(out, (json.dumps(found, indent=2) + "\n").encode())
     say(f"{len(scored.missed)} images without a face left out")

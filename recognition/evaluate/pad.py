@@ -8,31 +8,20 @@ taken for attacks. A score at or above the threshold is an attack.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recognition.evaluate.datasets import DatasetError, images_by_person
+from recognition.evaluate.datasets import DatasetError
 from recognition.evaluate.metrics import Bools, Floats, accept_rate, bootstrap_interval
+from recognition.evaluate.pad_data import KINDS, LIVE, NOT_EVALUATED
 from recognition.tracking import LEAST_WEIGHT
 
 TOGETHER = 5
 """Frames of one person whose scores are averaged, as at a door."""
 CURVE_POINTS = 101
-LIVE = "live"
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One image to score: whose face it is, and the kind of attack, or LIVE."""
-
-    path: Path
-    person: str
-    kind: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,32 +46,6 @@ class PadScores:
     def attacks(self) -> list[str]:
         """The kinds of attack, sorted."""
         return sorted(set(self.kinds) - {LIVE})
-
-
-def read_shown(live: Path, spoof: Path) -> list[Shown]:
-    """Images of `live/PERSON/` and `spoof/KIND/PERSON/`, a person's files in counting order.
-
-    Raises:
-        DatasetError: no images there.
-    """
-    folders = sorted(path for path in spoof.iterdir() if path.is_dir()) if spoof.is_dir() else []
-    if not folders:
-        raise DatasetError(f"{spoof} has no subfolders: one for each kind of attack is expected")
-    shown: list[Shown] = []
-    for kind, folder in [(LIVE, live), *((folder.name, folder) for folder in folders)]:
-        if folder is not live and kind == LIVE:
-            raise DatasetError(f"{folder}: a kind of attack cannot be called {LIVE}")
-        for person, paths in images_by_person(folder).items():
-            shown += [Shown(path, person, kind) for path in sorted(paths, key=_counting)]
-    return shown
-
-
-def _counting(path: Path) -> list[tuple[int, str]]:
-    """Sorts frame 9 before frame 10."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in _PARTS.split(str(path))]
-
-
-_PARTS = re.compile(r"(\d+)")
 
 
 def together(single: PadScores, count: int = TOGETHER) -> PadScores:
@@ -115,9 +78,8 @@ def summarise(scored: PadScores, threshold: float) -> dict[str, Any]:
     Raises:
         DatasetError: no live faces, or no attacks, have a score.
     """
+    _need_both(scored)
     attack = scored.attack
-    if attack.all() or not attack.any():
-        raise DatasetError("scores of live faces and of attacks are both needed")
     statistics: dict[str, Callable[[Floats | None], float]] = {
         kind: _apcer(scored, kind, threshold) for kind in scored.attacks
     }
@@ -149,6 +111,31 @@ def summarise(scored: PadScores, threshold: float) -> dict[str, Any]:
         },
         "people": len(set(scored.people)),
     }
+
+
+def by_kind(
+    frames: Mapping[str, Any], several: Mapping[str, Any] | None, clips: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The error rate of each kind of attack by itself; NOT_EVALUATED where none was shown.
+
+    Args:
+        frames: of single frames, from `summarise`.
+        several: of several together, likewise.
+        clips: each with its `kind` and what it was `taken_for`.
+    """
+    found: dict[str, Any] = dict.fromkeys(KINDS, NOT_EVALUATED)
+    for kind in {**frames["apcer"], **{clip["kind"]: None for clip in clips}}:
+        if kind == LIVE:
+            continue
+        shown = [clip["taken_for"] for clip in clips if clip["kind"] == kind]
+        found[kind] = {
+            "frames": frames["presentations"].get(kind, 0),
+            "apcer": frames["apcer"].get(kind),
+            "five_frames_apcer": several["apcer"].get(kind) if several else None,
+            "clips": len(shown),
+            "clips_taken_for_live": shown.count(LIVE),
+        }
+    return found
 
 
 def upper_bound(rate: float, count: int) -> float:
@@ -203,7 +190,11 @@ def equal_error(scored: PadScores) -> tuple[float, float]:
     """The lowest rate that neither BPCER nor any kind's APCER need exceed, and its threshold.
 
     Of a range of such thresholds the middle, so that neither side lies at its edge.
+
+    Raises:
+        DatasetError: no live faces, or no attacks, have a score.
     """
+    _need_both(scored)
     values = np.unique(scored.scores)
     thresholds = np.concatenate([values[:1], (values[:-1] + values[1:]) / 2])
     faces = scored.scores[~scored.attack]
@@ -212,6 +203,12 @@ def equal_error(scored: PadScores) -> tuple[float, float]:
         worst = np.maximum(worst, _below(scored.scores[scored.of(kind)], thresholds))
     best = np.flatnonzero(worst == worst.min())
     return float(worst.min()), float(thresholds[best[0]] + thresholds[best[-1]]) / 2
+
+
+def _need_both(scored: PadScores) -> None:
+    attack = scored.attack
+    if attack.all() or not attack.any():
+        raise DatasetError("scores of live faces and of attacks are both needed: no face was found")
 
 
 def _below(scores: Floats, thresholds: Floats) -> Floats:
@@ -252,13 +249,3 @@ def calibrate(scored: PadScores, model: Mapping[str, str], data: str) -> dict[st
         "highest_live": round(float(scored.scores[~attack].max()), 5),
         "lowest_attack": round(float(scored.scores[attack].min()), 5),
     }
-
-
-def rows_of(entries: Sequence[tuple[Shown, float, float]]) -> PadScores:
-    """Scores out of (image, score, weight)."""
-    return PadScores(
-        np.array([score for _, score, _ in entries], dtype=np.float64),
-        np.array([weight for _, _, weight in entries], dtype=np.float64),
-        tuple(shown.kind for shown, _, _ in entries),
-        tuple(shown.person for shown, _, _ in entries),
-    )

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from recognition.images import PHOTO_LIMITS, ImageError, decode
+from recognition.types import Pixels
 
 THUMBNAIL = 320  # pixels of the longer side: sharp on fine screens, too
 
@@ -32,6 +33,14 @@ figcaption { font-size: .85rem; overflow-wrap: anywhere; }
 """
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture that is no file of its own, and its caption."""
+
+    name: str
+    pixels: Pixels
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Two photos to be looked at side by side, and what to know of them.
@@ -40,8 +49,8 @@ class Shown:
     """
 
     score: float
-    first: Path
-    second: Path | None
+    first: Path | Picture
+    second: Path | Picture | None
     note: str = ""
 
 
@@ -101,7 +110,7 @@ def _text(value: object) -> str:
 
 
 def _pair(shown: Shown) -> str:
-    names = [_name(path) for path in (shown.first, shown.second) if path is not None]
+    names = [_name(photo) for photo in (shown.first, shown.second) if photo is not None]
     second = _photo(shown.second) if shown.second is not None else ""
     caption = escape(" / ".join(names))
     note = f"; {escape(shown.note)}" if shown.note else ""
@@ -111,20 +120,25 @@ def _pair(shown: Shown) -> str:
     )
 
 
-def _name(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+def _name(photo: Path | Picture) -> str:
+    return photo.name if isinstance(photo, Picture) else f"{photo.parent.name}/{photo.name}"
 
 
-def _photo(path: Path) -> str:
+def _photo(photo: Path | Picture) -> str:
     """A small copy of a photo; an empty place for one that cannot be read."""
     try:
-        image = Image.fromarray(decode(path.read_bytes(), PHOTO_LIMITS).pixels)
+        pixels = (
+            photo.pixels
+            if isinstance(photo, Picture)
+            else decode(photo.read_bytes(), PHOTO_LIMITS).pixels
+        )
     except (ImageError, OSError):
         return '<span class="none" role="img" aria-label="cannot be shown"></span>'
+    image = Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
-    return f'<img alt="{escape(_name(path))}" src="{_data_uri(buffer.getvalue(), "image/jpeg")}">'
+    return f'<img alt="{escape(_name(photo))}" src="{_data_uri(buffer.getvalue(), "image/jpeg")}">'
 
 
 def _data_uri(content: bytes, kind: str) -> str:

@@ -11,6 +11,7 @@ from statistics import NormalDist
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recognition.evaluate.metrics import DetCurve, Floats
@@ -48,8 +49,8 @@ def write_report(folder: Path, report: Report) -> None:
     (folder / "report.json").write_text(json.dumps(report.figures, indent=2) + "\n")
     det = det_plot(report.curve, report.title, report.axes)
     plots = {
-        "DET curve": _png(det),
-        "Distribution of scores": _png(score_plot(report.scores)),
+        "DET curve": png(det),
+        "Distribution of scores": png(score_plot(report.scores)),
     }
     (folder / "det.png").write_bytes(plots["DET curve"])
     with mpl.rc_context({"svg.hashsalt": "det"}):  # the same bytes for the same figures
@@ -66,7 +67,15 @@ def det_plot(
     """FNMR over FMR on normal-deviate axes (Martin et al., 1997): normal scores give a line."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.subplots()
-    axes.plot(_deviate(curve.fmr), _deviate(curve.fnmr), drawstyle="steps-post")
+    draw_det(axes, {"": curve}, axes_names)
+    axes.set_title(title)
+    return figure
+
+
+def draw_det(axes: Axes, curves: Mapping[str, DetCurve], axes_names: tuple[str, str]) -> None:
+    """As `det_plot`, several curves by name on the axes of a figure."""
+    for name, curve in curves.items():
+        axes.plot(_deviate(curve.fmr), _deviate(curve.fnmr), drawstyle="steps-post", label=name)
     ticks = _deviate(np.array(_TICKS))
     labels = [f"{tick:.2%}" if tick < 0.001 else f"{tick:.1%}" for tick in _TICKS]
     axes.set_xticks(ticks, labels)
@@ -76,9 +85,7 @@ def det_plot(
     axes.set_ylim(limits[0], limits[1])
     axes.set_xlabel(axes_names[0])
     axes.set_ylabel(axes_names[1])
-    axes.set_title(title)
     axes.grid(visible=True, alpha=0.4)
-    return figure
 
 
 def score_plot(scores: Mapping[str, Floats]) -> Figure:
@@ -97,7 +104,8 @@ def score_plot(scores: Mapping[str, Floats]) -> Figure:
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from recognition import compiled
 from recognition.minifasnet import (
     SIDE,
     V1_BLOCKS,
@@ -16,6 +17,7 @@ from recognition.minifasnet import (
     MiniFasNet,
     MiniFasNetPair,
     attack_scores,
+    compile_pair,
     cut,
     framed,
 )
@@ -25,6 +27,7 @@ from recognition.torch_file import TorchFileError
 from tests.recognition.published_minifasnet import published_files, random_net
 
 CPU = torch.device("cpu")
+NEAR = torch.tensor([2.7])
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -83,9 +86,8 @@ def boxes(*rows: tuple[float, float, float, float]) -> Tensor:
 
 
 def place(box: tuple[float, float, float, float], framing: float, w: int, h: int) -> list[float]:
-    found: list[float] = framed(boxes(box), torch.tensor([[float(w), float(h)]]), framing)[
-        0
-    ].tolist()
+    size = torch.tensor([[float(w), float(h)]])
+    found: list[float] = framed(boxes(box), size, torch.tensor([framing]))[0].tolist()
     return found
 
 
@@ -133,21 +135,21 @@ class TestViews:
     def test_colours_are_blue_first(self) -> None:
         image = np.zeros((200, 200, 3), np.uint8)
         image[..., 0] = 200  # red
-        views = cut(ImageSet([image], CPU), torch.tensor([0]), boxes((80, 80, 120, 120)), 2.7)
+        views = cut(ImageSet([image], CPU), torch.tensor([0]), boxes((80, 80, 120, 120)), NEAR)
         assert views.shape == (1, 3, SIDE, SIDE)
         assert views[0, :, 40, 40].tolist() == [0, 0, 200]
 
     def test_a_view_of_as_many_pixels_is_those_pixels(self) -> None:
         image = noise(200, 300, 3)
         box = boxes((129.5, 79.5, 149.5, 99.5))  # 20 wide about (140, 90): 4 times is 80
-        view = cut(ImageSet([image], CPU), torch.tensor([0]), box, 4.0)[0]
+        view = cut(ImageSet([image], CPU), torch.tensor([0]), box, torch.tensor([4.0]))[0]
         expected = image[50:130, 100:180, ::-1].transpose(2, 0, 1).astype(np.float32)
         np.testing.assert_allclose(view.numpy(), expected, atol=1e-3)
 
     def test_each_face_is_cut_from_its_own_image_whatever_the_sizes(self) -> None:
         images = [np.full((100 + 50 * n, 200, 3), 40 * n, np.uint8) for n in range(4)]
         frame = torch.tensor([3, 0, 2, 1, 3])
-        found = cut(ImageSet(images, CPU), frame, boxes(*[(50, 30, 90, 80)] * 5), 2.7)
+        found = cut(ImageSet(images, CPU), frame, boxes(*[(50, 30, 90, 80)] * 5), NEAR.repeat(5))
         assert found.amax((1, 2, 3)).tolist() == [120, 0, 80, 40, 120]
 
 
@@ -181,3 +183,14 @@ class TestScores:
             bad, good = attack_scores(pair, images, frame, boxes(box, (20, 20, 60, 60)))
         assert torch.isnan(bad)
         assert torch.isfinite(good)
+
+    @pytest.mark.skipif(not compiled.available(), reason="OpenVINO is not for this processor")
+    @pytest.mark.parametrize("count", [1, 2, 5, 11])
+    def test_run_by_openvino_the_scores_are_torchs(self, pair: MiniFasNetPair, count: int) -> None:
+        images = ImageSet([noise(240, 320, 3, seed=seed) for seed in range(3)], CPU)
+        rows = boxes(*[(20.0 * n, 12.0 * n, 20.0 * n + 60, 12.0 * n + 80) for n in range(count)])
+        frame = torch.arange(count) % 3
+        with torch.inference_mode():
+            expected = attack_scores(pair, images, frame, rows)
+            found = attack_scores(compile_pair(pair, 1), images, frame, rows)
+        assert float((found - expected).abs().max()) <= 1e-4

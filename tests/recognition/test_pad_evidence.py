@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from recognition.tracking import Moment, Presentation, Sighting, dump, follow, load, restart
+from recognition.tracking import (
+    GONE_AFTER_MS,
+    Moment,
+    Presentation,
+    Sighting,
+    all_settled,
+    dump,
+    follow,
+    load,
+    restart,
+)
 from tests.recognition.test_tracking import ANNA, BERT, face
 
 
@@ -55,6 +65,18 @@ def test_another_attempt_begins_without_old_scores() -> None:
     again = restart(seen(0.9, 0.9), Moment(5, 500, 500))
     assert again.pad_frames == 0
     assert math.isnan(again.pad)
+
+
+def test_scores_are_wanted_until_everybody_who_is_there_is_decided() -> None:
+    waiting, now = seen(0.1, 0.2), 100
+    decided = replace(waiting, settled="ACCEPTED")
+    assert not all_settled([], now)
+    assert not all_settled([waiting], now)
+    assert not all_settled([decided, waiting], now)
+    assert all_settled([decided], now)
+    assert all_settled([decided], now + GONE_AFTER_MS)
+    assert not all_settled([decided], now + GONE_AFTER_MS + 1), "whoever comes now is another"
+    assert not all_settled([restart(decided, Moment(9, now, now))], now)
 
 
 def test_scores_are_carried_to_the_next_worker() -> None:

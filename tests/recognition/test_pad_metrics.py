@@ -14,14 +14,15 @@ from recognition.evaluate.datasets import DatasetError
 from recognition.evaluate.pad import (
     PadScores,
     auc,
+    by_kind,
     calibrate,
     curve,
     equal_error,
-    read_shown,
     summarise,
     together,
     upper_bound,
 )
+from recognition.evaluate.pad_data import KINDS, NOT_EVALUATED
 from recognition.pad_threshold import calibration_path, pad_threshold
 from recognition.types import ModelInfo
 from recognition.weights import MODELS, published
@@ -84,10 +85,30 @@ def test_no_error_seen_does_not_mean_that_there_is_none(
     assert upper_bound(errors / count, count) == pytest.approx(bound, abs=1e-4)
 
 
+def test_a_kind_that_was_not_shown_says_so() -> None:
+    frames = summarise(SOME, 0.5)
+    clips: list[dict[str, object]] = [
+        {"kind": "phone", "taken_for": "live"},
+        {"kind": "phone", "taken_for": "attack"},
+        {"kind": "phone", "taken_for": None},
+        {"kind": "live", "taken_for": "attack"},
+    ]
+    found = by_kind(frames, None, clips)
+    assert set(found) == {*KINDS, "screen"}
+    assert {kind for kind, said in found.items() if said == NOT_EVALUATED} == {
+        "tablet", "laptop", "video replay",
+    }  # fmt: skip
+    assert (found["screen"]["apcer"], found["screen"]["frames"]) == (0.5, 4)
+    assert (found["phone"]["clips"], found["phone"]["clips_taken_for_live"]) == (3, 1)
+    assert found["phone"]["apcer"] is None, "no frame of them had a score"
+
+
 def test_without_a_kind_of_either_there_are_no_figures() -> None:
     for one_sided in (scored(live=[0.1]), scored(print=[0.9])):
         with pytest.raises(DatasetError):
             summarise(one_sided, 0.5)
+        with pytest.raises(DatasetError):
+            equal_error(one_sided)
 
 
 def test_frames_are_averaged_within_one_person_and_kind() -> None:
@@ -107,23 +128,6 @@ def test_the_curve_goes_from_refusing_all_to_accepting_most() -> None:
     assert points[0]["bpcer"] == 1
     assert points[0]["apcer"] == {"print": 0, "screen": 0}
     assert all(b["bpcer"] <= a["bpcer"] for a, b in pairwise(points))
-
-
-def test_files_are_taken_in_counting_order_of_each_person_and_kind(tmp_path: Path) -> None:
-    for folder in ("live/7", "spoof/print/7", "spoof/screen/8"):
-        (tmp_path / folder).mkdir(parents=True)
-        for number in (156, 52, 9):
-            (tmp_path / folder / f"f_{number}.jpg").touch()
-    shown = read_shown(tmp_path / "live", tmp_path / "spoof")
-    assert [(image.kind, image.person, image.path.stem) for image in shown[:4]] == [
-        ("live", "7", "f_9"), ("live", "7", "f_52"), ("live", "7", "f_156"), ("print", "7", "f_9"),
-    ]  # fmt: skip
-    assert {image.kind for image in shown} == {"live", "print", "screen"}
-
-
-def test_without_kinds_of_attack_the_error_says_what_is_expected(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="each kind of attack"):
-        read_shown(tmp_path, tmp_path / "nowhere")
 
 
 def test_a_calibration_holds_for_exactly_the_weights_it_was_made_with() -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from recognition.evaluate.metrics import det_curve
-from recognition.evaluate.page import Shown
+from recognition.evaluate.page import Picture, Shown
 from recognition.evaluate.report import Report, write_report
 
 
@@ -78,6 +78,13 @@ def test_photos_are_made_small(tmp_path: Path, photo: Path) -> None:
     page = page_of(tmp_path / "out", report(Shown(0.4, photo, None)))
     (embedded,) = re.findall(r"data:image/jpeg;base64,([^\"]*)", page)
     assert len(embedded) < photo.stat().st_size
+
+
+def test_a_picture_needs_no_file(tmp_path: Path) -> None:
+    picture = Picture("clip <b>, frame 7", np.full((9, 9, 3), 128, np.uint8))
+    page = page_of(tmp_path, report(Shown(0.4, picture, None)))
+    assert len(re.findall(r'src="data:image/jpeg', page)) == 1
+    assert "clip &lt;b&gt;, frame 7" in page
 
 
 def test_a_photo_that_cannot_be_read_leaves_an_empty_place(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from accesscontrol.admin.why import why
 from accesscontrol.frames import FrameOutlet
 from accesscontrol.models import Decision, Outcome, PadPolicy, Punch, Site
-from recognition.minifasnet import LIVE, MiniFasNetPair
+from recognition.minifasnet import LIVE, MiniFasNet, MiniFasNetPair
 from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Networks, Pipeline
 from recognition.tasks import model_facts
@@ -33,6 +33,7 @@ def pair_that_says(attack: float) -> MiniFasNetPair:
     torch.manual_seed(0)
     pair = MiniFasNetPair().eval()
     for net in (pair.near, pair.far):
+        assert isinstance(net, MiniFasNet)
         last = net.layers[-1]
         assert isinstance(last, torch.nn.Linear)
         with torch.no_grad():
@@ -171,6 +172,51 @@ def test_where_it_is_off_nothing_is_scored_and_a_picture_is_accepted(
     decision = Door(site, screen, outlet, with_pair, face).decide(walk)
     assert decision.outcome == Outcome.ACCEPTED
     assert decision.evidence["pad"] is None
+
+
+def counting(pair: MiniFasNetPair) -> list[int]:
+    """How many faces the pair has scored, call by call, from now on."""
+    counts: list[int] = []
+    pair.register_forward_pre_hook(lambda _, views: counts.append(len(views[0])))
+    return counts
+
+
+def test_after_the_decision_the_persons_frames_are_not_scored(
+    site: Site,
+    screen: Screen,
+    outlet: FrameOutlet,
+    pipeline: Pipeline,
+    face: Pixels,
+    walk: list[bytes],
+) -> None:
+    pair = pair_that_says(0.25)
+    counts = counting(pair)
+    decision = Door(site, screen, outlet, pipeline_with(pipeline, pair), face).decide(walk * 2)
+    assert decision.outcome == Outcome.ACCEPTED
+    assert counts == [1, 1, 1]
+
+
+def test_who_turns_up_after_a_decision_is_scored_from_the_first_frame(
+    site: Site,
+    screen: Screen,
+    outlet: FrameOutlet,
+    pipeline: Pipeline,
+    face: Pixels,
+    walk: list[bytes],
+    portraits: dict[str, Pixels],
+) -> None:
+    both = [picture(portraits["obama2.jpg"], portraits["biden.jpg"])] * 3
+    pair = pair_that_says(0.25)
+    counts = counting(pair)
+    door = Door(site, screen, outlet, pipeline_with(pipeline, pair), face)
+    walk_up(screen, door.recogniser, walk)
+    walk_up(screen, door.recogniser, both)
+    screen.rest()
+    door.recogniser.drain()
+    second = Decision.objects.exclude(outcome=Outcome.ACCEPTED).get()
+    assert second.outcome == Outcome.NO_MATCH
+    assert (second.evidence["pad"]["frames"], second.frames) == (3, 3)
+    assert counts == [1, 1, 1, 2, 2, 2]
 
 
 def test_only_the_images_that_ask_for_it_are_scored(
