@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 from pathlib import Path
 
+import cv2
 import PIL
 
+from kiosk.bench import machine
 from tests.fuzz.supervisor import OUTCOMES, Report, fuzz, save_input
 from tests.fuzz.targets import TARGETS
 
@@ -30,7 +31,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the inputs (%(default)s)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write defects' inputs there")
     options = parser.parse_args()
-    result: dict[str, object] = {"machine": machine(), "seed": options.seed}
+    result: dict[str, object] = {
+        "machine": machine(),
+        "pillow": PIL.__version__,
+        "opencv": cv2.__version__,
+        "seed": options.seed,
+    }
     failed = False
     for target in options.target or TARGETS:
         say(f"{target}: {options.inputs} inputs")
@@ -48,10 +54,6 @@ def tell_defects(target: str, report: Report, options: argparse.Namespace) -> No
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
             save_input(target, options.seed, number, options.keep)
-
-
-def machine() -> str:
-    return f"{platform.machine()}, Python {platform.python_version()}, Pillow {PIL.__version__}"
 
 
 if __name__ == "__main__":
