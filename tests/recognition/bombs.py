@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -91,13 +92,13 @@ def scans(count: int, *, side: int = SIDE, arithmetic: bool = False) -> bytes:
     )
     first = b"\x7f" * 100 if arithmetic else bytes(3 * (side // 8 + 1) ** 2 // 8 + 1)
     other = b"\x7f" * 100 if arithmetic else b"\x7f\xfe" * 4
-    out = b"\xff\xd8" + tables + bytes(frame) + huffman
+    out = bytearray(b"\xff\xd8" + tables + bytes(frame) + huffman)
     begun = bytes([3, *(byte for number in numbers for byte in (number, 0)), 0, 0, 0])
     out += segment(0xDA, begun) + first
     for index in range(count - 1):
         refines = 0x10 if index >= len(numbers) else 0x01
         out += segment(0xDA, bytes([1, numbers[index % 3], 0, 1, 63, refines])) + other
-    return out + b"\xff\xd9"
+    return bytes(out) + b"\xff\xd9"
 
 
 def restarts() -> bytes:
@@ -132,8 +133,11 @@ def png(width: int, height: int, *extra: bytes, kind: tuple[int, int] = (8, 2)) 
     ihdr = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
     packer = zlib.compressobj(9)
-    row = bytes(width * channels * depth // 8 + 1)
-    body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    left, parts = height * ((width * channels * depth + 7) // 8 + 1), []
+    while left:
+        parts.append(packer.compress(bytes(min(left, 1 << 20))))
+        left -= min(left, 1 << 20)
+    body = b"".join(parts) + packer.flush()
     return png_around(ihdr, *extra, chunk(b"IDAT", body))
 
 
@@ -183,13 +187,13 @@ def webp_chunk(kind: bytes, body: bytes = b"") -> bytes:
 
 def animated_webp() -> bytes:
     size = (SIDE, SIDE)
-    others = [Image.new("RGB", size, (shade, 0, 0)) for shade in range(1, 100)]
+    others = [Image.new("RGB", size, (shade, 0, 0)) for shade in range(1, 12)]
     return saved(Image.new("RGB", size), "WEBP", save_all=True, append_images=others)
 
 
 def webp_that_grows() -> bytes:
-    """A canvas of 16 pixels a side around a picture of 16,000."""
-    inner = saved(Image.new("RGB", (16_000, 16_000)), "WEBP", lossless=True)
+    """A canvas of 16 pixels a side around a picture of 8,000."""
+    inner = saved(Image.new("RGB", (8_000, 8_000)), "WEBP", lossless=True, quality=0, method=0)
     canvas = bytes(4) + (15).to_bytes(3, "little") * 2
     return webp(webp_chunk(b"VP8X", canvas), inner[12:])
 
@@ -258,7 +262,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "JPEG of profile segments": lambda: with_segments(segment(0xE2, b"ICC_PROFILE\0\1\1")),
     "JPEG of Huffman tables": lambda: with_segments(segment(0xC4, bytes([0x00, 1, *[0] * 15, 0]))),
     "JPEG of 33 scans": lambda: scans(33),
-    "JPEG of 60,000 scans": lambda: scans(60_000, side=16)[:ROOM],
+    "JPEG of 20,000 scans": lambda: scans(20_000, side=16)[:ROOM],
     "PNG of empty chunks": lambda: with_chunks(chunk(b"abCd", b"")),
     "PNG of empty pixel chunks": lambda: with_chunks(chunk(b"IDAT", b"")),
     "WebP of empty chunks": lambda: webp(
@@ -270,3 +274,9 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "WebP that is larger than it says": webp_that_grows,
 }
 """Files that must not be decoded at all."""
+
+
+@cache
+def bomb(name: str) -> bytes:
+    """The file of that name, made once."""
+    return (LARGE | REFUSED)[name]()

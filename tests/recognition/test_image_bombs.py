@@ -11,7 +11,7 @@ import pytest
 
 from recognition.images import FRAME_LIMITS
 from tests.fuzz import limits
-from tests.recognition.bombs import LARGE, REFUSED
+from tests.recognition.bombs import LARGE, REFUSED, bomb
 
 
 def outcome(data: bytes, folder: Path) -> str:
@@ -28,14 +28,14 @@ def outcome(data: bytes, folder: Path) -> str:
 
 @pytest.mark.parametrize("name", list(LARGE))
 def test_what_is_decoded_stays_within_memory_and_time(name: str, tmp_path: Path) -> None:
-    data = LARGE[name]()
+    data = bomb(name)
     assert len(data) <= FRAME_LIMITS.max_bytes
     assert outcome(data, tmp_path) == "OK"
 
 
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_what_costs_too_much_is_refused_within_memory_and_time(name: str, tmp_path: Path) -> None:
-    data = REFUSED[name]()
+    data = bomb(name)
     assert len(data) <= FRAME_LIMITS.max_bytes
     assert outcome(data, tmp_path) in {"CORRUPT", "TOO_MANY_PIXELS"}
 
