@@ -9,7 +9,7 @@ UNFINISHED := $(VENV)/unfinished
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev python models demo chromium test lint bench lock clean
+.PHONY: help setup setup-dev python models demo chromium test lint fuzz bench lock clean
 
 help: ## list the commands
 	@echo "Gatehouse. First: make demo"
@@ -51,6 +51,9 @@ lint: ## check style, types and the import direction
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy .
 	@$(PY) -c 'import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())'
+
+fuzz: setup-dev ## feed hostile images and messages, and write docs/benchmarks (INPUTS=100000 SEED=1)
+	@$(call measured,$(PY) -m tests.fuzz --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),1),fuzz)
 
 bench: setup ## measure, and write docs/benchmarks (LFW=folder, LIVE=folder, CLIPS=folder: on these, too)
 	@mkdir -p docs/benchmarks

@@ -370,9 +370,14 @@ def kiosk_message(recorded: Recorded, sequence: int) -> dict[str, object]:
     }
 
 
+_YEAR_3000_MS = 32_503_680_000_000
+
+
 def utc_from_ms(milliseconds: int) -> datetime:
-    """Milliseconds since 1970 as a UTC datetime; a kiosk's absurd clock gives the epoch."""
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return datetime.fromtimestamp(0, UTC)
+    """Milliseconds since 1970 as a UTC datetime; a kiosk's absurd clock gives the epoch.
+
+    Times at the end of all years exist in UTC and in no zone to its east: who shows or exports
+    one would fail.
+    """
+    absurd = not 0 <= milliseconds < _YEAR_3000_MS
+    return datetime.fromtimestamp(0 if absurd else milliseconds / 1000, UTC)

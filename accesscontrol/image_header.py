@@ -9,6 +9,8 @@ The three formats' layouts: ITU T.81 annex B (JPEG), the PNG specification 11.2 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,12 +19,20 @@ ErrorCode = Literal["EMPTY", "TOO_LARGE", "UNKNOWN_TYPE", "CORRUPT", "TOO_MANY_P
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-# A progressive JPEG may name any number of scans, each a pass over the whole image: a small file
-# could keep a decoder busy for minutes. Cameras and encoders write about ten.
-MAX_JPEG_SCANS = 64
+# A row or column of millions of pixels is no picture, yet takes decoders several times the memory
+# of a square. No JPEG has longer sides.
+MAX_SIDE = 65_535
 
+# A progressive JPEG may name any number of scans, each a pass over the whole image: a small file
+# could keep a decoder busy for long. Encoders write about ten, and 18 for four colours.
+MAX_JPEG_SCANS = 32
+# Cameras and editors write a few dozen segments; half a megabyte has room for 130,000.
+MAX_JPEG_SEGMENTS = 2048
+
+SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame, not DHT, JPG, DAC
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM, RST0-7: markers without a length
+# Neither a stuffed zero, nor a fill byte, nor TEM and RST0-7, which have no length.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 
 
 class ImageError(Exception):
@@ -62,10 +72,11 @@ def probe(data: bytes, *, max_bytes: int, max_pixels: int) -> ImageHeader:
     width, height = _SIZE_READERS[image_format](data)
     if width < 1 or height < 1:
         raise _corrupt(f"the {image_format} header says {width}x{height} pixels")
-    if width * height > max_pixels:
+    if width * height > max_pixels or max(width, height) > MAX_SIDE:
         raise ImageError(
             "TOO_MANY_PIXELS",
-            f"The image has {width}x{height} pixels; at most {max_pixels} in all are accepted.",
+            f"The image has {width}x{height} pixels; at most {max_pixels} in all are accepted, "
+            f"and {MAX_SIDE} on a side.",
         )
     return ImageHeader(image_format, width, height)
 
@@ -84,27 +95,46 @@ def _corrupt(reason: str) -> ImageError:
     return ImageError("CORRUPT", f"The image is damaged: {reason}.")
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    if data.count(b"\xff\xda") > MAX_JPEG_SCANS:
-        raise _corrupt(f"the JPEG file has more than {MAX_JPEG_SCANS} scans")
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment between SOI and EOI, found as decoders find them.
+
+    What lies between two segments is entropy-coded data, or nothing. EOI comes last if it is
+    there; what follows it (the film of a motion photo) is no part of the image.
+
+    Raises:
+        ImageError: CORRUPT, a segment is cut off or there are too many of them.
+    """
     at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
+    for _ in range(MAX_JPEG_SEGMENTS):
+        found = _MARKER.search(data, at)
+        if found is None:
+            return
+        start = found.start()
+        marker = data[start + 1]
+        if marker == EOI:
+            yield marker, start, start + 2
+            return
+        at = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        if marker == SOI or at < start + 4 or at > len(data):
+            raise _corrupt("a segment of the JPEG file is cut off or senseless")
+        yield marker, start, at
+    raise _corrupt(f"the JPEG file has more than {MAX_JPEG_SEGMENTS} segments")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    size, scans = None, 0
+    for marker, start, end in jpeg_segments(data):
+        if marker in _SOF and size is None:
+            size = _jpeg_frame_size(data[start + 4 : end])
+        elif marker == SOS:
+            scans += 1
+        if scans and size is None:
             break
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if marker in _STANDALONE:
-            at += 2
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in _SOF:
-            return _jpeg_frame_size(data[at + 4 : at + 2 + length])
-        if marker in (0xD8, 0xD9, 0xDA) or length < 2:  # SOI, EOI, SOS: no frame before the data
-            break
-        at += 2 + length
-    raise _corrupt("the JPEG header has no size")
+        if scans > MAX_JPEG_SCANS:
+            raise _corrupt(f"the JPEG file has more than {MAX_JPEG_SCANS} scans")
+    if size is None:
+        raise _corrupt("the JPEG header has no size")
+    return size
 
 
 def _jpeg_frame_size(frame: bytes) -> tuple[int, int]:

@@ -30,7 +30,8 @@ Stream
       "repeat", "reason"}`: `employee` a name or null, `direction` "IN", "OUT" or null, `at` ISO
       8601 with the site's offset or null, `repeat` true within the cool-down (direction and time
       are then those of the punch that is there already), `reason` null or what to do
-    - `{"type": "frame_error", "seq", "code", "message"}`: the frame could not be decoded
+    - `{"type": "frame_error", "seq", "code", "message"}`: the frame could not be decoded, or
+      (INTERNAL) broke something in the server, which then begins anew with the next one
     - `{"type": "rested"}`: the rest is worked off, every decision was sent
     - `{"type": "error", "code", "message"}`, with `seq` if it is about a frame: EMPTY, TOO_LARGE,
       UNKNOWN_TYPE, CORRUPT, TOO_MANY_PIXELS, BAD_FRAME, UNEXPECTED_TEXT (the connection stays,

@@ -3,6 +3,10 @@
 What is accepted: JPEG, PNG and WebP, of any colour type; the first picture of an animation.
 Embedded colour profiles are ignored, transparency is laid over white, 16-bit values keep their
 high byte. A truncated file is refused whole: half a face is no evidence.
+
+Decoding takes at most four times the pixels' memory beside them, so that the largest frame stays
+within 64 MB: pictures are turned into RGB in strips, and WebP is decoded by OpenCV, since Pillow
+decodes every WebP as an animation, with three canvases.
 """
 
 from __future__ import annotations
@@ -12,28 +16,18 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from accesscontrol.image_header import ImageError, ImageHeader, probe
+from recognition.stripping import Stripped, strip
 from recognition.types import Pixels
 
 __all__ = ["FRAME_LIMITS", "PHOTO_LIMITS", "DecodedImage", "ImageError", "ImageLimits", "decode"]
 
-EXIF_ORIENTATION = 0x0112
-
-# Pixel operations that make an image upright, by EXIF orientation (Exif 2.32, 4.6.4).
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# What Pillow raises for damaged content, next to its own UnidentifiedImageError (an OSError).
+# What Pillow and OpenCV raise for damaged content, next to Pillow's own UnidentifiedImageError
+# (an OSError).
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -46,7 +40,10 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
+    cv2.error,
 )
+
+_STRIP_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,51 +85,96 @@ def decode(data: bytes, limits: ImageLimits = FRAME_LIMITS) -> DecodedImage:
         ImageError: with the codes of `probe`; CORRUPT for every way the content can be damaged.
     """
     header = probe(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
+    stripped = strip(data, header.format)
     try:
-        with Image.open(io.BytesIO(data), formats=[header.format]) as image:
-            return _decode_opened(image, header, limits.max_side)
+        if header.format == "WEBP":
+            pixels = _decode_webp(stripped, header)
+        else:
+            pixels = _decode_by_pillow(stripped, header, limits.max_side)
     except _DECODER_ERRORS as error:
-        raise ImageError("CORRUPT", f"The {header.format} image is damaged: {error}.") from error
+        raise _damaged(header, str(error)) from error
+    pixels = _upright(_reduced(pixels, limits.max_side), stripped.orientation)
+    if stripped.orientation >= 5:
+        return DecodedImage(pixels, header.height, header.width)
+    return DecodedImage(pixels, header.width, header.height)
 
 
-def _decode_opened(image: Image.Image, header: ImageHeader, max_side: int) -> DecodedImage:
-    if image.size != (header.width, header.height):
-        message = f"The {header.format} image is damaged: two sizes are given."
-        raise ImageError("CORRUPT", message)
-    if header.format == "JPEG":
-        # JPEG can be decoded at a half, quarter or eighth directly, which saves the memory of
-        # a large photo.
-        image.draft(None, (max_side, max_side))
-    image.load()
-    orientation = _orientation(image)
-    rgb = _to_rgb(image)
-    if max(rgb.size) > max_side:
-        rgb.thumbnail((max_side, max_side), Image.Resampling.BOX, reducing_gap=None)
-    if orientation in _UPRIGHT:
-        rgb = rgb.transpose(_UPRIGHT[orientation])
-    width, height = header.width, header.height
-    if orientation >= 5:
-        width, height = height, width
-    return DecodedImage(np.ascontiguousarray(np.asarray(rgb)), width, height)
+def _damaged(header: ImageHeader, reason: str) -> ImageError:
+    return ImageError("CORRUPT", f"The {header.format} image is damaged: {reason}.")
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1-8; 1 where there is none, or none that can be read."""
-    try:
-        value = image.getexif().get(EXIF_ORIENTATION, 1)
-    except _DECODER_ERRORS:
-        return 1  # damaged metadata says nothing about the pixels
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def _decode_by_pillow(stripped: Stripped, header: ImageHeader, max_side: int) -> Pixels:
+    with Image.open(io.BytesIO(stripped.data), formats=[header.format]) as image:
+        if image.size != (header.width, header.height):
+            raise _damaged(header, "two sizes are given")
+        if header.format == "JPEG":
+            # JPEG can be decoded at a half, quarter or eighth directly, which saves the memory
+            # of a large photo.
+            image.draft(None, (max_side, max_side))
+        image.load()
+        if image.mode == "RGB" and not image.has_transparency_data:
+            return np.asarray(image)
+        pixels = np.empty((image.height, image.width, 3), np.uint8)
+        rows = max(1, _STRIP_PIXELS // image.width)
+        for top in range(0, image.height, rows):
+            bottom = min(top + rows, image.height)
+            pixels[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
+def _to_rgb(image: Image.Image) -> Pixels:
     if image.mode.startswith("I"):  # 16-bit grey
         high_bytes = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return Image.fromarray(high_bytes).convert("RGB")
+        return np.repeat(high_bytes[:, :, None], 3, 2)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        backdrop = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(backdrop, image).convert("RGB")
-    return image.convert("RGB")
+        return _over_white(image.convert("RGBA"))
+    return np.asarray(image.convert("RGB"))
+
+
+def _over_white(image: Image.Image) -> Pixels:
+    backdrop = Image.new("RGB", image.size, "white")
+    backdrop.paste(image, mask=image)
+    return np.asarray(backdrop)
+
+
+def _decode_webp(stripped: Stripped, header: ImageHeader) -> Pixels:
+    data, canvas = stripped.data, (header.width, header.height)
+    picture = probe(data, max_bytes=len(data), max_pixels=header.width * header.height)
+    x, y = stripped.corner or (0, 0)
+    right, bottom = x + picture.width, y + picture.height
+    if stripped.corner is None and (right, bottom) != canvas:
+        raise _damaged(header, "two sizes are given")
+    if right > header.width or bottom > header.height:
+        raise _damaged(header, "its picture leaves its canvas")
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.shape[:2] != (picture.height, picture.width):
+        raise _damaged(header, "its content cannot be decoded")
+    pixels = np.full((header.height, header.width, 3), 255, np.uint8)
+    place = pixels[y:bottom, x:right]
+    if decoded.shape[2] == 3:
+        place[:] = decoded[:, :, ::-1]
+        return pixels
+    rows = max(1, _STRIP_PIXELS // picture.width)
+    for top in range(0, picture.height, rows):
+        rgba = cv2.cvtColor(decoded[top : top + rows], cv2.COLOR_BGRA2RGBA)
+        place[top : top + rows] = _over_white(Image.fromarray(rgba))
+    return pixels
+
+
+def _reduced(pixels: Pixels, max_side: int) -> Pixels:
+    if max(pixels.shape) <= max_side:
+        return pixels
+    image = Image.fromarray(pixels)
+    image.thumbnail((max_side, max_side), Image.Resampling.BOX, reducing_gap=None)
+    return np.asarray(image)
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """The pixels turned and mirrored as Exif 2.32 (4.6.4) says, contiguous."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

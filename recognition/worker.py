@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 import numpy as np
+import redis
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
@@ -19,7 +21,7 @@ from accesscontrol.decisions import Candidate, Evidence, KioskShutOutError, PadR
 from accesscontrol.frames import Frame, FrameOutlet, now_ms
 from accesscontrol.model_versions import ModelFacts
 from accesscontrol.models import Kiosk, ModelVersion, Outcome, PadPolicy
-from recognition import tracking
+from recognition import answers, isolation, tracking
 from recognition.gallery import Probe, nearest
 from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
@@ -91,7 +93,8 @@ class Recogniser:
         self._outlet.begin()
         until, interrupted = time.monotonic() + LONGEST_DRAIN_S, False
         while frames := self._outlet.take(BATCH, self._name):
-            self._work([frame.kiosk_id for frame in frames], frames)
+            for portion in isolation.portions(frames):
+                self._work(portion)
             if interrupted := time.monotonic() > until:
                 break
         self._close(self._outlet.take_resting(self._name), rested=True)
@@ -101,19 +104,38 @@ class Recogniser:
         if interrupted and self._outlet.waiting():
             notify.wake_recognition()
 
-    def _work(self, held: Sequence[UUID], frames: Sequence[Frame]) -> None:
+    def _work(self, frames: Sequence[Frame]) -> None:
+        held = [frame.kiosk_id for frame in frames]
+        kept: set[UUID] = set()
         try:
-            scenes = self._see(frames)
-            self._settle(scenes)
-            self._keep(scenes)
+            work = partial(self._recognise, kept=kept)
+            isolation.apart(frames, work, self._give_up, passed_on=AWAY)
         except DatabaseError as error:
             # Nothing was decided: the next frame finds the presentations as they were.
             logger.warning("database error, %d frames dropped: %s", len(frames), error)
             for kiosk_id in held:
-                notify.send_to_kiosk(kiosk_id, BUSY)
+                notify.send_to_kiosk(kiosk_id, answers.BUSY)
         finally:
             for kiosk_id in held:
                 self._outlet.release(kiosk_id, self._name)
+
+    def _recognise(self, frames: Sequence[Frame], kept: set[UUID]) -> None:
+        """See, decide, keep; a frame whose kiosk is in `kept` is evidence already, not twice."""
+        scenes = self._see([frame for frame in frames if frame.kiosk_id not in kept])
+        self._settle(scenes)
+        for scene in scenes:
+            self._keep(scene)
+            kept.add(scene.kiosk.pk)
+            self._answer(scene)
+
+    def _give_up(self, frame: Frame) -> None:
+        self._forget(frame.kiosk_id)
+        notify.send_to_kiosk(frame.kiosk_id, answers.unrecognisable(frame))
+
+    def _forget(self, kiosk_id: UUID) -> None:
+        """Begin anew with a kiosk whose frame or presentations break something of ours."""
+        if self._outlet.holds(kiosk_id, self._name):
+            self._outlet.save_tracks(kiosk_id, None, 0)
 
     def _see(self, frames: Sequence[Frame]) -> list[Scene]:
         """Recognise the faces of all frames in one batch and give them to presentations."""
@@ -180,21 +202,11 @@ class Recogniser:
 
     def _close(self, held: Sequence[UUID], *, rested: bool) -> None:
         """Decide what is still open at kiosks before which nobody stands any more."""
-        moment = Moment(0, now_ms(), now_ms())
-        scenes = []
+        close = partial(self._close_together, rested=rested)
+        give_up = self._give_up_rest if rested else self._forget
         try:
-            kiosks = _streaming_kiosks(held)
-            for kiosk_id in held:
-                present = self._presentations(kiosk_id)
-                if kiosk_id not in kiosks:
-                    self._outlet.save_tracks(kiosk_id, None, 0)
-                    continue
-                tracks = tracking.follow(present, [], moment)
-                if rested:
-                    tracks = tracking.Tracks([], present)
-                scenes.append(Scene(kiosks[kiosk_id], moment, tracks, closing=rested))
-            self._settle(scenes)
-            self._keep(scenes)
+            if held:
+                isolation.apart(held, close, give_up, passed_on=AWAY)
         except DatabaseError as error:
             logger.warning("database error, presentations stay open: %s", error)
             for kiosk_id in held if rested else ():
@@ -202,6 +214,28 @@ class Recogniser:
         finally:
             for kiosk_id in held:
                 self._outlet.release(kiosk_id, self._name)
+
+    def _give_up_rest(self, kiosk_id: UUID) -> None:
+        self._forget(kiosk_id)
+        notify.send_to_kiosk(kiosk_id, answers.RESTED)
+
+    def _close_together(self, held: Sequence[UUID], *, rested: bool) -> None:
+        moment = Moment(0, now_ms(), now_ms())
+        scenes = []
+        kiosks = _streaming_kiosks(held)
+        for kiosk_id in held:
+            present = self._presentations(kiosk_id)
+            if kiosk_id not in kiosks:
+                self._outlet.save_tracks(kiosk_id, None, 0)
+                continue
+            tracks = tracking.follow(present, [], moment)
+            if rested:
+                tracks = tracking.Tracks([], present)
+            scenes.append(Scene(kiosks[kiosk_id], moment, tracks, closing=rested))
+        self._settle(scenes)
+        for scene in scenes:
+            self._keep(scene)
+            self._answer(scene)
 
     def _settle(self, scenes: Sequence[Scene]) -> None:
         """Search all ripe presentations in one query, decide, record, and tell the kiosks."""
@@ -284,25 +318,25 @@ class Recogniser:
             pad=self._pad_rule if _asks_for_pad(kiosk) else None,
         )
 
-    def _keep(self, scenes: Iterable[Scene]) -> None:
-        """Save what goes on for the next frame, and tell each kiosk where the faces are."""
-        for scene in scenes:
-            present = [_retried(p, scene.moment) for p in scene.tracks.present]
-            kiosk_id = scene.kiosk.pk
-            if self._outlet.holds(kiosk_id, self._name):
-                state = tracking.dump(present) if present and not scene.failed else None
-                self._outlet.save_tracks(kiosk_id, state, _last_seen(present))
-            if scene.closing:
-                notify.send_to_kiosk(kiosk_id, {"type": "rested"})
-            elif scene.result and scene.frame:
-                notify.send_to_kiosk(kiosk_id, _faces_message(scene))
+    def _keep(self, scene: Scene) -> None:
+        """Save what goes on for the next frame."""
+        present = [_retried(p, scene.moment) for p in scene.tracks.present]
+        kiosk_id = scene.kiosk.pk
+        if self._outlet.holds(kiosk_id, self._name):
+            state = tracking.dump(present) if present and not scene.failed else None
+            self._outlet.save_tracks(kiosk_id, state, _last_seen(present))
+
+    def _answer(self, scene: Scene) -> None:
+        """Tell the kiosk where the faces are, or that nobody is there any more."""
+        if scene.closing:
+            notify.send_to_kiosk(scene.kiosk.pk, answers.RESTED)
+        elif scene.result and scene.frame:
+            message = answers.faces(scene.frame, scene.result, scene.tracks.present)
+            notify.send_to_kiosk(scene.kiosk.pk, message)
 
 
-BUSY = {
-    "type": "error",
-    "code": "BUSY",
-    "message": "The server cannot recognise anybody at the moment. It tries again by itself.",
-}
+# About none of the frames: everything waits until it is back.
+AWAY = (DatabaseError, redis.RedisError)
 
 
 def _streaming_kiosks(kiosk_ids: Sequence[UUID]) -> dict[UUID, Kiosk]:
@@ -350,33 +384,3 @@ def _retried(presentation: Presentation, moment: Moment) -> Presentation:
 
 def _last_seen(present: Sequence[Presentation]) -> int:
     return max((p.received_ms for p in present), default=0)
-
-
-def _faces_message(scene: Scene) -> dict[str, object]:
-    result, frame = scene.result, scene.frame
-    if result is None or frame is None:
-        raise ValueError("a scene without a frame has no faces to tell of")
-    if result.error:
-        return {
-            "type": "frame_error",
-            "seq": frame.sequence,
-            "code": result.error_code,
-            "message": result.error,
-        }
-    return {
-        "type": "faces",
-        "seq": frame.sequence,
-        "width": result.width,
-        "height": result.height,
-        "faces": [
-            {"box": [round(float(v), 1) for v in p.box], "state": _state(p)}
-            for p in scene.tracks.present
-            if p.received_ms == frame.received_ms
-        ],
-    }
-
-
-def _state(presentation: Presentation) -> str:
-    if not presentation.settled:
-        return "looking"
-    return "accepted" if presentation.settled == Outcome.ACCEPTED else "refused"

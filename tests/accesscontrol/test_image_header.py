@@ -114,6 +114,28 @@ def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
     assert refusal(data[:-2] + data[scan:-2] * 100 + data[-2:]) == "CORRUPT"
 
 
+@pytest.mark.parametrize("scans", [30, 31, 32])
+def test_the_end_of_an_image_ends_its_scans(scans: int) -> None:
+    data = encoded("JPEG", progressive=True)
+    begun = data.count(b"\xff\xda")
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    full = data[:-2] + scan * (scans - begun) + data[-2:]
+    assert checked(full + scan * 100)
+
+
+def test_a_jpeg_of_thousands_of_segments_is_refused() -> None:
+    data = encoded("JPEG")
+    assert checked(data[:2] + b"\xff\xe9\0\2" * 1000 + data[2:])
+    assert refusal(data[:2] + b"\xff\xe9\0\2" * 100_000 + data[2:]) == "CORRUPT"
+
+
+@pytest.mark.parametrize("size", [(65_536, 1), (1, 65_536), (4_000_000, 1)])
+def test_a_side_that_no_camera_has_is_refused(size: tuple[int, int]) -> None:
+    data = bytearray(encoded("PNG"))
+    data[16:24] = size[0].to_bytes(4, "big") + size[1].to_bytes(4, "big")
+    assert refusal(bytes(data)) == "TOO_MANY_PIXELS"
+
+
 @given(data=st.binary(max_size=300), start=st.sampled_from([b"", *(encoded(f) for f in FORMATS)]))
 @settings(max_examples=400, deadline=None)
 def test_any_bytes_give_a_header_or_a_coded_error(data: bytes, start: bytes) -> None:

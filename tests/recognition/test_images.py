@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from recognition.images import EXIF_ORIENTATION, FRAME_LIMITS, PHOTO_LIMITS, ImageLimits, decode
+from recognition.images import FRAME_LIMITS, PHOTO_LIMITS, ImageLimits, decode
 from recognition.pipeline import Pipeline
+
+EXIF_ORIENTATION = 0x0112
 
 
 def scene(width: int = 64, height: int = 48) -> Image.Image:

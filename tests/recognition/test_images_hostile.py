@@ -1,12 +1,8 @@
-"""Damaged and hostile images are refused with a code: never a crash, never much memory."""
+"""Damaged images are refused with a code, whole: never a crash, never half a picture."""
 
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from accesscontrol.image_header import PNG_SIGNATURE
 from recognition.images import FRAME_LIMITS, ImageError, decode
 
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -29,21 +24,6 @@ def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
 def textured(width: int = 160, height: int = 120) -> Image.Image:
     random = np.random.default_rng(5)
     return Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    length = len(body).to_bytes(4, "big")
-    return length + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-
-
-def png_of(width: int, height: int, *extra: bytes) -> bytes:
-    """A tiny file for any number of black pixels."""
-    ihdr = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
-    packer = zlib.compressobj(9)
-    rows = bytes(width * 3 + 1)
-    body = b"".join(packer.compress(rows) for _ in range(height)) + packer.flush()
-    chunks = [chunk(b"IHDR", ihdr), *extra, chunk(b"IDAT", body), chunk(b"IEND", b"")]
-    return PNG_SIGNATURE + b"".join(chunks)
 
 
 def code_of(data: bytes) -> str:
@@ -79,56 +59,6 @@ def test_the_header_and_the_content_must_agree_on_the_size() -> None:
     header = bytearray(data[frame : frame + length])
     header[5:9] = (16).to_bytes(2, "big") * 2
     assert code_of(data[:frame] + bytes(header) + data[frame:]) == "CORRUPT"
-
-
-def test_a_hundred_megapixels_are_refused() -> None:
-    assert code_of(png_of(10_000, 10_000)) == "TOO_MANY_PIXELS"
-
-
-def peak_growth_mb(data: bytes, folder: Path) -> float:
-    """How much a fresh process grows by decoding the file, whatever comes of it."""
-    path = folder / "image"
-    path.write_bytes(data)
-    code = (
-        "import resource, sys\n"
-        "from pathlib import Path\n"
-        "from recognition.images import ImageError, decode\n"
-        "from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "data = Path(sys.argv[1]).read_bytes()\n"
-        "before = peak()\n"
-        "try:\n"
-        "    decode(data)\n"
-        "except ImageError as error:\n"
-        "    print(error.code, file=sys.stderr)\n"
-        "print((peak() - before) / 1024)\n"
-    )
-    command = [sys.executable, "-c", code, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout)
-
-
-def bombs() -> dict[str, bytes]:
-    flat = Image.new("RGB", (2000, 2000))
-    text = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000)))
-    profile = chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(50_000_000)))
-    return {
-        "100 megapixel PNG": png_of(10_000, 10_000),
-        "4 megapixel PNG": png_of(2000, 2000),
-        "4 megapixel JPEG": saved(flat, "JPEG"),
-        "4 megapixel progressive JPEG": saved(flat, "JPEG", progressive=True, subsampling=0),
-        "4 megapixel WebP": saved(flat, "WEBP"),
-        "4 megapixel transparent WebP": saved(flat.convert("RGBA"), "WEBP", lossless=True),
-        "packed texts": png_of(10, 10, *[text] * 60),
-        "packed profile": png_of(10, 10, profile),
-    }
-
-
-@pytest.mark.parametrize("name", list(bombs()))
-def test_memory_stays_within_64_megabytes(name: str, tmp_path: Path) -> None:
-    data = bombs()[name]
-    assert len(data) <= FRAME_LIMITS.max_bytes
-    assert peak_growth_mb(data, tmp_path) <= 64
 
 
 @given(data=st.data(), image_format=st.sampled_from(FORMATS))

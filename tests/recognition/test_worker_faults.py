@@ -11,10 +11,11 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from accesscontrol.frames import FrameOutlet
 from accesscontrol.models import Decision, Employee, Outcome, Punch, Site
+from recognition.answers import BUSY
 from recognition.pipeline import Pipeline
 from recognition.tasks import model_facts
 from recognition.types import Pixels
-from recognition.worker import BUSY, Recogniser
+from recognition.worker import Recogniser
 from tests.factories import EmployeeFactory, SiteFactory, ThresholdFactory
 from tests.recognition.walk import Screen, enrol_face, kiosk_at, picture, walk_up
 
