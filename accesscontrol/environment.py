@@ -37,9 +37,9 @@ class Environment(BaseSettings):
     gatehouse_tls: bool = False
     """True where a TLS proxy stands in front and sets X-Forwarded-Proto."""
     gatehouse_device: Literal["auto", "cpu", "cuda"] = "auto"
-    gatehouse_embedder: str = Field(default="mobilefacenet", pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
-    """Which embedder workers load: mobilefacenet; fused, which needs: python -m recognition
-    fetch-models --with fused; or the name of one added with: python -m recognition import-model"""
+    gatehouse_embedder: str = Field(default="fused", pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
+    """Which embedder workers load: fused; mobilefacenet, its first part alone; or the name of one
+    added with: python -m recognition import-model"""
     gatehouse_torch_threads: int = Field(default=1, ge=1, le=64)
     gatehouse_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

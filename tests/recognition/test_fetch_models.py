@@ -16,10 +16,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 
 from recognition import fetch
-from recognition.fetch import fetch_models, models_folder
+from recognition.fetch import AtHand, fetch_models, models_folder
 from recognition.mtcnn import Mtcnn
 from recognition.packages import (
     Archive,
@@ -52,6 +51,11 @@ def command(home: Path, *arguments: str, **environment: str) -> subprocess.Compl
     )
 
 
+def given(archives: tuple[Path, ...]) -> list[str]:
+    """Options that say where the packages are."""
+    return [word for path in archives for word in ("--from", str(path))]
+
+
 def visible(home: Path) -> list[str]:
     """Everything below the home but the lock."""
     return sorted(
@@ -65,8 +69,10 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "gate house"
 
 
-def test_the_command_makes_every_model_and_prints_where(home: Path, package_archive: Path) -> None:
-    done = command(home, "--from", str(package_archive))
+def test_the_command_makes_every_model_and_prints_where(
+    home: Path, archives: tuple[Path, ...]
+) -> None:
+    done = command(home, *given(archives))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(models_folder(home))
     assert "converting mobilefacenet" in done.stderr
@@ -76,63 +82,6 @@ def test_the_command_makes_every_model_and_prints_where(home: Path, package_arch
     assert missing_models(models_folder(home)) is None
 
 
-@pytest.fixture
-def home_with_archives(home: Path, package_archive: Path, resnet29_files: dict[str, bytes]) -> Path:
-    """An installation that has downloaded both packages, but converted nothing."""
-    (home / "cache").mkdir(parents=True)
-    for archive in (fetch.PACKAGE, fetch.FACE_API):
-        shutil.copy(package_archive.parent / archive.file, home / "cache" / archive.file)
-    return home
-
-
-def test_an_extra_model_comes_only_where_it_is_asked_for_and_leaves_the_others(
-    home_with_archives: Path,
-) -> None:
-    home = home_with_archives
-    assert command(home, **OFFLINE).returncode == 0
-    before = {path.name: load_file(path) for path in models_folder(home).glob("*.safetensors")}
-    assert "resnet29.safetensors" not in before
-    done = command(home, "--with", "fused", **OFFLINE)
-    assert done.returncode == 0, done.stderr
-    assert "converting resnet29" in done.stderr
-    assert "converting mtcnn" not in done.stderr
-    after = {path.name: load_file(path) for path in models_folder(home).glob("*.safetensors")}
-    assert after.keys() - before.keys() == {"resnet29.safetensors"}
-    for name, state in before.items():
-        torch.testing.assert_close(after[name], state, atol=0, rtol=0)
-    assert missing_models(models_folder(home), ["fused"]) is None
-    assert sorted(path.name for path in models_folder(home).iterdir()) == sorted([MANIFEST, *after])
-
-
-def test_an_extra_model_outlives_the_mending_of_the_others(home_with_archives: Path) -> None:
-    home = home_with_archives
-    models = fetch_models(home, say=quiet, extras=["fused"])
-    (models / "mtcnn.safetensors").write_bytes(b"")
-    fetch_models(home, say=quiet)
-    assert missing_models(models, ["fused"]) is None
-
-
-def test_an_extra_model_that_is_damaged_is_mended_when_it_is_asked_for(
-    home_with_archives: Path,
-) -> None:
-    models = fetch_models(home_with_archives, say=quiet, extras=["fused"])
-    (models / "resnet29.safetensors").write_bytes(b"")
-    assert missing_models(models) is None
-    assert "fetch-models --with fused" in (missing_models(models, ["fused"]) or "")
-    fetch_models(home_with_archives, say=quiet, extras=["fused"])
-    assert missing_models(models, ["fused"]) is None
-
-
-def test_without_network_an_extra_model_is_an_error_and_the_others_stay(
-    home: Path, package_archive: Path
-) -> None:
-    models = fetch_models(home, say=quiet, source=package_archive)
-    done = command(home, "--with", "fused", **OFFLINE, npm_config_fetch_retries="0")
-    assert done.returncode == 1
-    assert "@vladmandic/face-api@1.7.15 could not be downloaded" in done.stderr
-    assert missing_models(models) is None
-
-
 def test_an_extra_model_of_an_unknown_name_is_refused(home: Path) -> None:
     done = command(home, "--with", "nonsense")
     assert done.returncode == 2
@@ -140,17 +89,17 @@ def test_an_extra_model_of_an_unknown_name_is_refused(home: Path) -> None:
 
 
 def test_a_second_run_needs_no_network_and_changes_nothing(
-    home: Path, package_archive: Path
+    home: Path, archives: tuple[Path, ...]
 ) -> None:
-    fetch_models(home, say=quiet, source=package_archive)
+    fetch_models(home, say=quiet, at_hand=AtHand(archives))
     before = {path: path.stat().st_mtime_ns for path in models_folder(home).iterdir()}
     done = command(home, **OFFLINE)
     assert done.returncode == 0
     assert {path: path.stat().st_mtime_ns for path in models_folder(home).iterdir()} == before
 
 
-def test_the_files_say_what_they_are(home: Path, package_archive: Path) -> None:
-    fetch_models(home, say=quiet, source=package_archive)
+def test_the_files_say_what_they_are(home: Path, archives: tuple[Path, ...]) -> None:
+    fetch_models(home, say=quiet, at_hand=AtHand(archives))
     with safe_open(models_folder(home) / "mobilefacenet.safetensors", "pt") as file:
         metadata = file.metadata()
     info = MODELS["mobilefacenet"].info
@@ -165,10 +114,10 @@ def test_the_files_say_what_they_are(home: Path, package_archive: Path) -> None:
 
 
 def test_another_archive_is_refused_and_leaves_nothing(
-    home: Path, tmp_path: Path, package_archive: Path
+    home: Path, tmp_path: Path, archives: tuple[Path, ...]
 ) -> None:
     changed = tmp_path / "changed.tgz"
-    content = bytearray(package_archive.read_bytes())
+    content = bytearray(archives[0].read_bytes())
     content[5_000_000] ^= 1
     changed.write_bytes(content)
     done = command(home, "--from", str(changed))
@@ -200,9 +149,9 @@ def test_without_network_the_error_is_one_line_and_nothing_is_left(home: Path) -
 @pytest.mark.parametrize("name", [*(f"{name}.safetensors" for name in MODELS), MANIFEST])
 @pytest.mark.parametrize("damage", ["changed", "missing", "empty"])
 def test_a_damaged_model_is_noticed_refused_and_mended(
-    home: Path, package_archive: Path, name: str, damage: str
+    home: Path, archives: tuple[Path, ...], name: str, damage: str
 ) -> None:
-    models = fetch_models(home, say=quiet, source=package_archive)
+    models = fetch_models(home, say=quiet, at_hand=AtHand(archives))
     path = models / name
     if damage == "changed":
         content = bytearray(path.read_bytes())
@@ -215,13 +164,15 @@ def test_a_damaged_model_is_noticed_refused_and_mended(
     problem = missing_models(models)
     assert problem is not None
     assert "fetch-models" in problem
-    fetch_models(home, say=quiet, source=package_archive)
+    fetch_models(home, say=quiet, at_hand=AtHand(archives))
     assert missing_models(models) is None
     assert visible(home) == sorted(["models", *(f"models/{p.name}" for p in models.iterdir())])
 
 
-def test_weights_are_never_loaded_from_a_changed_file(home: Path, package_archive: Path) -> None:
-    models = fetch_models(home, say=quiet, source=package_archive)
+def test_weights_are_never_loaded_from_a_changed_file(
+    home: Path, archives: tuple[Path, ...]
+) -> None:
+    models = fetch_models(home, say=quiet, at_hand=AtHand(archives))
     net = Mtcnn()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     content = bytearray((models / "mtcnn.safetensors").read_bytes())
@@ -232,8 +183,10 @@ def test_weights_are_never_loaded_from_a_changed_file(home: Path, package_archiv
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
-def test_models_of_an_older_manifest_are_fetched_anew(home: Path, package_archive: Path) -> None:
-    models = fetch_models(home, say=quiet, source=package_archive)
+def test_models_of_an_older_manifest_are_fetched_anew(
+    home: Path, archives: tuple[Path, ...]
+) -> None:
+    models = fetch_models(home, say=quiet, at_hand=AtHand(archives))
     manifest = json.loads((models / MANIFEST).read_text())
     manifest["models"]["mtcnn"]["source_files"]["pnet.tflite"] = "0" * 64
     (models / MANIFEST).write_text(json.dumps(manifest))
@@ -241,7 +194,7 @@ def test_models_of_an_older_manifest_are_fetched_anew(home: Path, package_archiv
 
 
 def test_a_run_that_is_killed_leaves_no_models_and_the_next_one_succeeds(
-    home: Path, package_archive: Path
+    home: Path, archives: tuple[Path, ...]
 ) -> None:
     """Killed while the last model is being written, when most is done."""
     code = (
@@ -252,24 +205,25 @@ def test_a_run_that_is_killed_leaves_no_models_and_the_next_one_succeeds(
         "    (folder / 'mtcnn.safetensors').write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "fetch.save_models = save_half\n"
-        "fetch.fetch_models(Path(sys.argv[1]), say=lambda m: None, source=Path(sys.argv[2]))\n"
+        "given = fetch.AtHand([Path(path) for path in sys.argv[2:]])\n"
+        "fetch.fetch_models(Path(sys.argv[1]), say=lambda m: None, at_hand=given)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(home), str(package_archive)], cwd=PROJECT, check=False
+        [sys.executable, "-c", code, str(home), *map(str, archives)], cwd=PROJECT, check=False
     )
     assert done.returncode == -signal.SIGKILL
     assert not models_folder(home).exists()
-    fetch_models(home, say=quiet, source=package_archive)
+    fetch_models(home, say=quiet, at_hand=AtHand(archives))
     assert missing_models(models_folder(home)) is None
     assert visible(home) == sorted(
         ["models", *(f"models/{path.name}" for path in models_folder(home).iterdir())]
     )
 
 
-def test_two_at_once_make_one_whole_set(home: Path, package_archive: Path) -> None:
+def test_two_at_once_make_one_whole_set(home: Path, archives: tuple[Path, ...]) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "recognition", "fetch-models", "--from", str(package_archive)],
+            [sys.executable, "-m", "recognition", "fetch-models", *given(archives)],
             cwd=PROJECT,
             env={**os.environ, "GATEHOUSE_HOME": str(home)},
             stdout=subprocess.DEVNULL,
@@ -284,12 +238,12 @@ def test_two_at_once_make_one_whole_set(home: Path, package_archive: Path) -> No
 
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(
-    tmp_path: Path, package_archive: Path
+    tmp_path: Path, archives: tuple[Path, ...]
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     with pytest.raises(FetchError, match="cannot be written"):
-        fetch_models(blocked / "home", say=quiet, source=package_archive)
+        fetch_models(blocked / "home", say=quiet, at_hand=AtHand(archives))
 
 
 def archive_with(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Archive:

