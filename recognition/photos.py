@@ -24,7 +24,7 @@ SMALLEST_FACE = 48.0
 """Width in pixels of the face in an enrolment photo."""
 LOWEST_QUALITY = 0.4
 """A template is compared with every probe, so a photo must be better than a frame: of LFW's
-portraits 3 in 1,000 are below, of profiles a quarter."""
+portraits 1 in 1,000 is below, of CFP's profiles a sixth."""
 LOWEST_DETECTION_SCORE = 0.9
 """Below it the detector has seen patterns as often as faces."""
 OTHER_FACE_SHARE = 1 / 3

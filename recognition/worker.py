@@ -44,7 +44,7 @@ LOWEST_DETECTION_SCORE = 0.95
 """What the detector is less sure of is no evidence: patterned clothes reach 0.86, faces 0.99."""
 LOWEST_QUALITY = 0.25
 """Of a presentation's best face, which then could not reach any threshold in use: its person
-is told what to mend instead of "not recognised". Of clips of people walking up none is below."""
+is told what to mend instead of "not recognised". In the kiosk clips no single face is below."""
 LONGEST_DRAIN_S = 1.0
 
 

@@ -264,9 +264,9 @@ class TestJudging:
     ) -> Face:
         box = np.array([0, 0, width, 1.2 * width], np.float32)
         embedding = np.eye(192, dtype=np.float32)[0]
-        return Face(box, np.zeros((5, 2), np.float32), score,
-                    replace(self.GOOD, score=quality, shortfall=Shortfall(lacks) if lacks else None),
-                    None, embedding)  # fmt: skip
+        shortfall = Shortfall(lacks) if lacks else None
+        measured = replace(self.GOOD, score=quality, shortfall=shortfall)
+        return Face(box, np.zeros((5, 2), np.float32), score, measured, None, embedding)
 
     def verdict(self, *faces: Face) -> Face | Refusal:
         return photos.judge(FrameResult(640, 480, faces))
