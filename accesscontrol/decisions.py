@@ -16,11 +16,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from accesscontrol import audit
+from accesscontrol import advice, audit
 from accesscontrol.models import Consent, Decision, Employee, Kiosk, Outcome, Punch, Template
 from accesscontrol.punches import punch
-from accesscontrol.quality import ADVICE as SHORTFALL_ADVICE
-from accesscontrol.quality import Shortfall, known
+from accesscontrol.quality import known
 
 LONGEST_AGE_S = 10.0
 """A decision on evidence older than this, receipt to decision, is EXPIRED."""
@@ -340,48 +339,6 @@ def _as_recorded(decision: Decision) -> Recorded:
     return Recorded(decision, cooling, repeat=True)
 
 
-BRIEFLY_SEEN = "Please stop for a moment and look into the camera."
-
-ADVICE: dict[str, str] = {
-    Outcome.NO_MATCH: "Not recognised. Look straight into the camera, or use another way in.",
-    Outcome.AMBIGUOUS: "Not sure who you are. Please use another way in.",
-    Outcome.PAD_FAILED: "Please show your face itself, without a photo or screen.",
-    Outcome.LOW_QUALITY: BRIEFLY_SEEN,
-    Outcome.TOO_FAR: "Please come closer.",
-    Outcome.NOT_ALLOWED: "You are not allowed in here at the moment. Please ask HR.",
-    Outcome.EMPTY_GALLERY: "Nobody is enrolled at this site yet. Please ask HR.",
-    Outcome.NOT_CALIBRATED: "This site is not set up yet. Please ask IT.",
-    Outcome.EXPIRED: "That took too long. Please try again.",
-    Outcome.ERROR: "Something went wrong. Please try again, or use another way in.",
-}
-"""What the person at the kiosk can do about each refusal, where the picture does not say more."""
-
-
-def shortfall_of(decision: Decision) -> Shortfall | None:
-    """What to blame a refusal on: the main shortfall of the best face that was seen.
-
-    None where the picture was good enough, or where it was not what the outcome went by.
-    """
-    if decision.outcome == Outcome.NO_MATCH:
-        return known(decision.evidence.get("shortfall"))
-    if decision.outcome != Outcome.LOW_QUALITY:
-        return None
-    lowest = (decision.evidence.get("policy") or {}).get("lowest_quality")
-    quality = decision.evidence.get("quality")
-    if lowest is None or quality is None or quality >= lowest:
-        return None  # the face was seen too briefly
-    return known(decision.evidence.get("shortfall"))
-
-
-def _advice(decision: Decision) -> str:
-    shortfall = shortfall_of(decision)
-    if shortfall is None:
-        return ADVICE[decision.outcome]
-    if decision.outcome == Outcome.NO_MATCH:
-        return f"Not recognised. {SHORTFALL_ADVICE[shortfall]}"
-    return SHORTFALL_ADVICE[shortfall]
-
-
 def kiosk_message(recorded: Recorded, sequence: int) -> dict[str, object]:
     """The decision as the kiosk's screen needs it: the stream protocol's "decision" message.
 
@@ -398,7 +355,7 @@ def kiosk_message(recorded: Recorded, sequence: int) -> dict[str, object]:
         "direction": made.direction if made else None,
         "at": made.local_at.isoformat(timespec="seconds") if made else None,
         "repeat": recorded.repeat,
-        "reason": None if accepted else _advice(decision),
+        "reason": None if accepted else advice.for_kiosk(decision),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from accesscontrol import pad
-from accesscontrol.decisions import shortfall_of
+from accesscontrol.advice import shortfall_of
 from accesscontrol.models import Decision, Outcome, Punch
 from accesscontrol.quality import AT_THE_DOOR
 

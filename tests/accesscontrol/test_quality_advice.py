@@ -10,11 +10,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accesscontrol import enrolment, quality
+from accesscontrol import advice, enrolment, quality
 from accesscontrol.admin.why import why
 from accesscontrol.decisions import (
-    ADVICE,
-    BRIEFLY_SEEN,
     Candidate,
     Recorded,
     Verdict,
@@ -49,9 +47,9 @@ def test_the_worker_and_the_domain_know_the_same_shortfalls() -> None:
 
 @EVERY
 def test_each_shortfall_has_an_advice_for_everybody_who_can_do_something(shortfall: str) -> None:
-    for advice in (quality.ADVICE[shortfall], quality.AT_THE_DOOR[shortfall]):
-        assert advice.endswith(".")
-        assert len(advice) < 100
+    for sentence in (quality.ADVICE[shortfall], quality.AT_THE_DOOR[shortfall]):
+        assert sentence.endswith(".")
+        assert len(sentence) < 100
     assert quality.REFUSED[shortfall] in Refusal
 
 
@@ -72,7 +70,7 @@ class TestDecisions:
 
     def test_a_face_that_was_seen_too_briefly_is_asked_to_stop(self) -> None:
         decision = refused(Outcome.LOW_QUALITY, quality=0.4, frames=1, shortfall="BLURRED")
-        assert advised(decision) == BRIEFLY_SEEN
+        assert advised(decision) == advice.BRIEFLY_SEEN
         assert "too briefly" in why(decision)
 
     def test_somebody_not_recognised_is_told_what_the_picture_lacked(self) -> None:
@@ -83,7 +81,7 @@ class TestDecisions:
     def test_a_good_picture_is_not_blamed(self) -> None:
         decision = refused(Outcome.NO_MATCH, quality=0.7)
         assert decision.evidence["shortfall"] is None
-        assert advised(decision) == ADVICE[Outcome.NO_MATCH]
+        assert advised(decision) == advice.BY_OUTCOME[Outcome.NO_MATCH]
         assert "picture" not in why(decision)
 
     @pytest.mark.parametrize(
@@ -93,12 +91,12 @@ class TestDecisions:
         self, outcome: Outcome
     ) -> None:
         decision = refused(outcome, quality=0.1, shortfall="TOO_DARK")
-        assert advised(decision) == ADVICE[outcome]
+        assert advised(decision) == advice.BY_OUTCOME[outcome]
 
     def test_a_word_that_nobody_knows_is_not_recorded(self) -> None:
         decision = refused(Outcome.LOW_QUALITY, quality=0.1, shortfall="<b>UGLY")
         assert decision.evidence["shortfall"] is None
-        assert advised(decision) == ADVICE[Outcome.LOW_QUALITY]
+        assert advised(decision) == advice.BY_OUTCOME[Outcome.LOW_QUALITY]
 
 
 @pytest.mark.django_db
@@ -117,11 +115,11 @@ class TestPhotos:
         self, admin_client: Client, shortfall: str
     ) -> None:
         photo = PhotoFactory.create(accepted=True, quality={"score": 0.5, "shortfall": shortfall})
-        advice = str(quality.REFUSED[shortfall].label)
-        assert enrolment.advice_on(photo) == advice
+        better = str(quality.REFUSED[shortfall].label)
+        assert enrolment.advice_on(photo) == better
         text = self.page(admin_client, photo.employee_id)
         assert "Another photo would serve better." in text
-        assert advice in text
+        assert better in text
 
     @pytest.mark.parametrize("measured", [{}, {"score": 0.8, "shortfall": None}, {"score": 0.8}])
     def test_a_good_photo_or_one_of_earlier_times_says_nothing(
