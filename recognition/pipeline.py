@@ -192,7 +192,10 @@ class Pipeline:
         frame, points = detections.frame, detections.points
         aligned = align(images, frame, points)
         raw = embed_raw(self.embedder, aligned)
-        embeddings, qualities = normalize(raw, dim=1), measure(aligned, points, raw.norm(dim=1))
+        embeddings = normalize(raw, dim=1)
+        # Only of MobileFaceNet is it known what a vector's length says.
+        known = self.model in (published("mobilefacenet").info, FUSED)
+        qualities = measure(aligned, points, raw.norm(dim=1) if known else None)
         if self.second_embedder is not None:
             descriptors = describe(self.second_embedder, chips(images, frame, points))
             embeddings = fuse(embeddings, descriptors)

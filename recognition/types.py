@@ -51,7 +51,7 @@ class Quality:
     certainty: length of the embedder's vector against that of the median portrait; None where
         the embedder is not one for which it is known.
     components: how much of the genuine score each leaves, 0..1, by what they lack.
-    score: 0..1, the cosine to be expected with another portrait of the person.
+    score: 0..1, the cosine of MobileFaceNet to be expected with another portrait of the person.
     shortfall: the main thing it lacks; None where the score is sufficient.
     """
 
