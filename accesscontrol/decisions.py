@@ -16,9 +16,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from accesscontrol import audit
+from accesscontrol import advice, audit
 from accesscontrol.models import Consent, Decision, Employee, Kiosk, Outcome, Punch, Template
 from accesscontrol.punches import punch
+from accesscontrol.quality import known
 
 LONGEST_AGE_S = 10.0
 """A decision on evidence older than this, receipt to decision, is EXPIRED."""
@@ -83,7 +84,9 @@ class Evidence:
     pad_frames: int = 0
     """Faces that it is the mean of."""
     trace: dict[str, object] = field(default_factory=dict)
-    """Numbers for the record: latencies, qualities. No biometrics."""
+    """Numbers for the record: latencies. No biometrics."""
+    shortfall: str = ""
+    """What the best face lacks most, a `quality.Shortfall`; empty if nothing much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +298,7 @@ def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:
             **evidence.trace,
             "face_width": round(evidence.face_width, 1),
             "quality": round(evidence.quality, 4),
+            "shortfall": known(evidence.shortfall),
             "pad": _pad_json(evidence, policy),
             "policy": asdict(policy) if policy else None,
             "clock_skew_s": round(skew.total_seconds(), 3),
@@ -335,21 +339,6 @@ def _as_recorded(decision: Decision) -> Recorded:
     return Recorded(decision, cooling, repeat=True)
 
 
-ADVICE: dict[str, str] = {
-    Outcome.NO_MATCH: "Not recognised. Look straight into the camera, or use another way in.",
-    Outcome.AMBIGUOUS: "Not sure who you are. Please use another way in.",
-    Outcome.PAD_FAILED: "Please show your face itself, without a photo or screen.",
-    Outcome.LOW_QUALITY: "Please stop for a moment and look into the camera.",
-    Outcome.TOO_FAR: "Please come closer.",
-    Outcome.NOT_ALLOWED: "You are not allowed in here at the moment. Please ask HR.",
-    Outcome.EMPTY_GALLERY: "Nobody is enrolled at this site yet. Please ask HR.",
-    Outcome.NOT_CALIBRATED: "This site is not set up yet. Please ask IT.",
-    Outcome.EXPIRED: "That took too long. Please try again.",
-    Outcome.ERROR: "Something went wrong. Please try again, or use another way in.",
-}
-"""What the person at the kiosk can do about each refusal."""
-
-
 def kiosk_message(recorded: Recorded, sequence: int) -> dict[str, object]:
     """The decision as the kiosk's screen needs it: the stream protocol's "decision" message.
 
@@ -366,7 +355,7 @@ def kiosk_message(recorded: Recorded, sequence: int) -> dict[str, object]:
         "direction": made.direction if made else None,
         "at": made.local_at.isoformat(timespec="seconds") if made else None,
         "repeat": recorded.repeat,
-        "reason": None if accepted else ADVICE[decision.outcome],
+        "reason": None if accepted else advice.for_kiosk(decision),
     }
 
 

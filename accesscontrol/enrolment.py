@@ -17,7 +17,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 from pgvector import HalfVector
 
-from accesscontrol import audit, crypto, keyring, notify
+from accesscontrol import audit, crypto, keyring, notify, quality
 from accesscontrol.image_header import ImageError, probe
 from accesscontrol.models import (
     Consent,
@@ -52,7 +52,8 @@ class Enrolled:
     jpeg: bytes
     embedding: NDArray[np.float32]
     """Unit vector (D,), float32, not rotated."""
-    quality: dict[str, float]
+    quality: dict[str, object]
+    """Measures by name, ready for JSON; "shortfall" names what it lacks most, if anything."""
 
 
 @transaction.atomic
@@ -244,6 +245,14 @@ def refuse_photo(photo: EnrolmentPhoto, refusal: Refusal) -> bool:
         {"photo": str(locked.pk), "reason": refusal.value},
     )
     return True
+
+
+def advice_on(photo: EnrolmentPhoto) -> str:
+    """Why the photo was refused, or what would make an accepted one better; empty if nothing."""
+    if photo.refusal:
+        return str(Refusal(photo.refusal).label)
+    shortfall = quality.known(photo.quality.get("shortfall"))
+    return str(quality.REFUSED[shortfall].label) if shortfall else ""
 
 
 @transaction.atomic

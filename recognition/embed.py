@@ -101,22 +101,27 @@ def compile_embedder(net: MobileFaceNet, threads: int) -> nn.Module:
 
 
 def embed(net: nn.Module, faces: Tensor) -> Tensor:
-    """Unit embeddings of aligned faces, each averaged with its mirror image's.
+    """Unit embeddings of aligned faces, each averaged with its mirror image's; see `embed_raw`."""
+    return functional.normalize(embed_raw(net, faces), dim=1)
+
+
+def embed_raw(net: nn.Module, faces: Tensor) -> Tensor:
+    """Each aligned face's vector and its mirror image's, added; their length tells its quality.
 
     Args:
         net: in evaluation mode.
         faces: (N, 3, 112, 112) float32 RGB, 0..255, aligned by `recognition.align`.
 
     Returns:
-        (N, 192) float32 of length 1. A face's values do not depend on the others in the batch,
-        up to rounding.
+        (N, 192) float32. A face's values do not depend on the others in the batch, up to rounding.
     """
     if len(faces) == 0:
         return faces.new_zeros((0, DIMENSION))
     normal = normalise(faces)
     both = torch.cat([normal, normal.flip(3)]).contiguous(memory_format=torch.channels_last)
     plain, mirrored = net(both).chunk(2)
-    return functional.normalize(plain + mirrored, dim=1)
+    total: Tensor = plain + mirrored
+    return total
 
 
 def normalise(pixels: Tensor) -> Tensor:

@@ -10,12 +10,13 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from recognition import compiled
 from recognition.align import align
 from recognition.detect import DetectorName, DetectorSettings, detect
 from recognition.detections import Detections
-from recognition.embed import MobileFaceNet, compile_embedder, embed
+from recognition.embed import MobileFaceNet, compile_embedder, embed_raw
 from recognition.fusion import FUSED, fuse
 from recognition.images import (
     FRAME_LIMITS,
@@ -190,12 +191,16 @@ class Pipeline:
     ) -> _Measured:
         frame, points = detections.frame, detections.points
         aligned = align(images, frame, points)
-        embeddings = embed(self.embedder, aligned)
+        raw = embed_raw(self.embedder, aligned)
+        embeddings = normalize(raw, dim=1)
+        # Only of MobileFaceNet is it known what a vector's length says.
+        known = self.model in (published("mobilefacenet").info, FUSED)
+        qualities = measure(aligned, points, raw.norm(dim=1) if known else None)
         if self.second_embedder is not None:
             descriptors = describe(self.second_embedder, chips(images, frame, points))
             embeddings = fuse(embeddings, descriptors)
         pads = self._pads(images, detections, with_pad)
-        return _Measured(detections, measure(aligned, points), embeddings, pads)
+        return _Measured(detections, qualities, embeddings, pads)
 
     def _pads(
         self, images: ImageSet, detections: Detections, with_pad: Sequence[bool]

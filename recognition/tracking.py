@@ -47,6 +47,8 @@ class Sighting:
     quality: float
     pad: float | None = None
     """None where it was not scored; no number where it could not be."""
+    shortfall: str = ""
+    """What the face lacks most, if anything much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Presentation:
     """Of the faces that the sum is of."""
     pad_frames: int = 0
     """How many they are: fewer than `frames` where some had no score."""
+    shortfall: str = ""
+    """Of the best face."""
 
     @property
     def probe(self) -> Vector:
@@ -163,6 +167,7 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
         pad_total=0.0,
         pad_weight=0.0,
         pad_frames=0,
+        shortfall="",
     )
 
 
@@ -214,6 +219,7 @@ def _begin(sighting: Sighting, moment: Moment) -> Presentation:
 def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Presentation:
     weight = max(sighting.quality, LEAST_WEIGHT)
     scored = sighting.pad is not None and math.isfinite(sighting.pad)
+    best = before.frames == 0 or sighting.quality > before.best_quality
     return replace(
         before,
         box=sighting.box,
@@ -223,6 +229,7 @@ def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Prese
         pad_frames=before.pad_frames + scored,
         frames=before.frames + 1,
         best_quality=max(before.best_quality, sighting.quality),
+        shortfall=sighting.shortfall if best else before.shortfall,
         widest=max(before.widest, float(sighting.box[2] - sighting.box[0])),
         captured_ms=moment.captured_ms,
         received_ms=moment.received_ms,
@@ -285,8 +292,9 @@ def _presentation(raw: dict[str, Any]) -> Presentation:
     numbers = np.array([*box, *total, *single], dtype=np.float64)
     if box.shape != (4,) or not np.isfinite(numbers).all():
         raise ValueError("a box has four numbers, and all of them are finite")
-    if any(type(raw[name]) is not int for name in _WHOLE) or not isinstance(raw["settled"], str):
-        raise ValueError("counts and times are whole numbers, an outcome is a word")
+    words = [isinstance(raw[name], str) for name in ("settled", "shortfall")]
+    if any(type(raw[name]) is not int for name in _WHOLE) or not all(words):
+        raise ValueError("counts and times are whole numbers, an outcome and a shortfall words")
     if raw["pad_total"] < 0 or raw["pad_weight"] < 0 or not 0 <= raw["pad_frames"] <= raw["frames"]:
         raise ValueError("attack scores are not negative, and no more than faces")
     return Presentation(**{**raw, "id": UUID(raw["id"]), "box": box, "total": total})

@@ -6,7 +6,9 @@ Coordinates are pixels of the upright image (EXIF orientation applied), x to the
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,31 +17,67 @@ Pixels = NDArray[np.uint8]  # (H, W, 3), RGB, upright
 Floats = NDArray[np.float32]
 
 
+class Shortfall(StrEnum):
+    """What a face lacks, in the order in which they are named where several weigh the same."""
+
+    TOO_FAR = "TOO_FAR"
+    BLURRED = "BLURRED"
+    TOO_DARK = "TOO_DARK"
+    TOO_BRIGHT = "TOO_BRIGHT"
+    LOW_CONTRAST = "LOW_CONTRAST"
+    TURNED = "TURNED"
+    COVERED = "COVERED"
+    UNCLEAR = "UNCLEAR"
+    """The embedder makes little of it, and nothing that is measured says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """How much one face can say. All values are measured, none is a verdict.
 
     eye_distance: pixels between the eyes in the upright image.
-    sharpness: variance of the Laplacian of the aligned face's luma (0-255), higher is sharper.
+    size: the same if the head looked into the camera, estimated from all five points.
+    sharpness: variance of the aligned face's detail of 4 pixels over that of 16, about 0.23 of a
+        portrait; does not depend on its contrast.
     brightness: mean luma of the aligned face, 0..1.
     contrast: standard deviation of that luma, 0..0.5.
     clipped: share of the aligned face's pixels that are black (< 4) or white (> 251), 0..1.
-    yaw: estimated turn of the head in degrees, from the five points; positive when the face
-        looks to the image's right. Good to about ten degrees, saturates at 90.
-    score: 0..1, the product of how well each of the above serves recognition.
+    yaw, pitch, roll: of the head in degrees, estimated from the five points; positive when it
+        looks to the image's right, up, leans clockwise in the image. Estimates: yaw and roll of
+        faces that look ahead are good to about 8 degrees, pitch to 13, of profiles to 20 or so.
+    misfit: how little the five points look like any head's, 0..1; about 0.05 of a portrait.
+    evenness: detail of the eyes, the mouth and either side against the whole face: 1 the median
+        portrait, 0 one in a hundred, lower where something smooth covers a part.
+    certainty: length of the embedder's vector against that of the median portrait; None where
+        the embedder is not one for which it is known.
+    components: how much of the genuine score each leaves, 0..1, by what they lack.
+    score: 0..1, the cosine of MobileFaceNet to be expected with another portrait of the person.
+    shortfall: the main thing it lacks; None where the score is sufficient.
     """
 
     eye_distance: float
+    size: float
     sharpness: float
     brightness: float
     contrast: float
     clipped: float
     yaw: float
+    pitch: float
+    roll: float
+    misfit: float
+    evenness: float
+    certainty: float | None
+    components: Mapping[Shortfall, float]
     score: float
+    shortfall: Shortfall | None
 
-    def to_dict(self) -> dict[str, float]:
-        """The values by name, as plain floats for JSON."""
-        return {name: float(value) for name, value in asdict(self).items()}
+    def to_dict(self) -> dict[str, object]:
+        """The values by name, ready for JSON."""
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "components": {str(name): share for name, share in self.components.items()},
+            "shortfall": None if self.shortfall is None else str(self.shortfall),
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

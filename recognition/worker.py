@@ -42,6 +42,9 @@ RETRY_MS = 3_000
 """A person still there this long after a refusal is tried anew."""
 LOWEST_DETECTION_SCORE = 0.95
 """What the detector is less sure of is no evidence: patterned clothes reach 0.86, faces 0.99."""
+LOWEST_QUALITY = 0.25
+"""Of a presentation's best face, which then could not reach any threshold in use: its person
+is told what to mend instead of "not recognised". In the kiosk clips no single face is below."""
 LONGEST_DRAIN_S = 1.0
 
 
@@ -193,7 +196,9 @@ class Recogniser:
             if face.embedding is None or face.quality is None:
                 continue
             rotated = crypto.rotate(face.embedding, self._rotation()[1])
-            sightings.append(Sighting(face.box, rotated, face.quality.score, face.pad))
+            quality = face.quality
+            shortfall = quality.shortfall or ""
+            sightings.append(Sighting(face.box, rotated, quality.score, face.pad, shortfall))
         return sightings
 
     def _rotation(self) -> tuple[str, bytes]:
@@ -314,7 +319,7 @@ class Recogniser:
             margin=row.margin,
             fewest_frames=FEWEST_FRAMES,
             smallest_face=float(kiosk.smallest_face),
-            lowest_quality=0.0,
+            lowest_quality=LOWEST_QUALITY,
             pad=self._pad_rule if _asks_for_pad(kiosk) else None,
         )
 
@@ -364,6 +369,7 @@ def _evidence(presentation: Presentation, trace: dict[str, float]) -> Evidence:
         frames=presentation.frames,
         face_width=presentation.widest,
         quality=presentation.best_quality,
+        shortfall=presentation.shortfall,
         first_captured_at=decisions.utc_from_ms(presentation.first_captured_ms),
         captured_at=decisions.utc_from_ms(presentation.captured_ms),
         received_at=decisions.utc_from_ms(presentation.received_ms),

@@ -69,7 +69,7 @@ def enrolment_context(request: HttpRequest, object_id: str) -> dict[str, Any]:
         "employee": employee,
         "live_consent": next((c for c in consents if c.withdrawn_at is None), None),
         "past_consents": [c for c in consents if c.withdrawn_at],
-        "photos": list(photos) if may["see_photos"] else [],
+        "photos": [(p, enrolment.advice_on(p)) for p in photos] if may["see_photos"] else [],
         "max_photos": enrolment.MAX_PHOTOS,
         "max_files": settings.DATA_UPLOAD_MAX_NUMBER_FILES,
         "max_megabytes": settings.PHOTO_MAX_BYTES // 2**20,
@@ -165,7 +165,7 @@ def photo_state(request: HttpRequest, pk: int) -> JsonResponse:
             "file": photo.file_name,
             "status": photo.status,
             "refusal": photo.refusal,
-            "message": str(photo.get_refusal_display()) if photo.refusal else "",
+            "message": enrolment.advice_on(photo),
         }
         for photo in photos
     ]

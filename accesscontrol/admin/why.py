@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from accesscontrol import pad
+from accesscontrol.advice import shortfall_of
 from accesscontrol.models import Decision, Outcome, Punch
+from accesscontrol.quality import AT_THE_DOOR
 
 
 def why(decision: Decision) -> str:
@@ -48,11 +50,24 @@ def _punched(decision: Decision) -> str:
 
 def _no_match(decision: Decision) -> str:
     if decision.nearest is None:
-        return "Nobody enrolled at this site looks like this person."
+        return f"Nobody enrolled at this site looks like this person.{_shortfall(decision)}"
     return (
         f"The nearest enrolled person, {_nearest(decision)}, has a likeness of "
         f"{_score(decision.score)}; the site asks for {_score(decision.threshold)}. If it was "
         f"{_nearest(decision)}, enrol another photo, taken in the light of this door."
+        f"{_shortfall(decision)}"
+    )
+
+
+def _shortfall(decision: Decision) -> str:
+    """What the best picture lacked and what the site can do about it; empty if nothing much."""
+    shortfall = shortfall_of(decision)
+    if shortfall is None:
+        return ""
+    score = decision.evidence.get("quality")
+    return (
+        f" Even in the best picture {shortfall.label} (quality {_score(score)}). "
+        f"{AT_THE_DOOR[shortfall]}"
     )
 
 
@@ -67,9 +82,12 @@ def _ambiguous(decision: Decision) -> str:
 
 
 def _low_quality(decision: Decision) -> str:
+    lacking = _shortfall(decision)
+    if lacking:
+        return f"The pictures were not good enough to go by.{lacking}"
     return (
-        f"The picture was blurred, too dark or turned away ({decision.frames} usable frames). "
-        "Look straight into the camera for a moment; check the light at this door."
+        f"The face was seen too briefly ({decision.frames} usable frames). Look straight into the "
+        "camera for a moment; check the light at this door."
     )
 
 

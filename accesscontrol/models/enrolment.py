@@ -30,7 +30,16 @@ class Refusal(models.TextChoices):
     )
     LOW_QUALITY = (
         "LOW_QUALITY",
-        _("The face is blurred, too dark or turned away. Use a sharp photo from the front."),
+        _("The face cannot be made out well. Use a sharp photo of the whole face from the front."),
+    )
+    BLURRED = "BLURRED", _("The face is blurred. Use a sharp photo.")
+    TOO_DARK = "TOO_DARK", _("The face is too dark. Use a photo with light on the face.")
+    TOO_BRIGHT = "TOO_BRIGHT", _("The face is over-exposed. Use a photo with softer light.")
+    LOW_CONTRAST = "LOW_CONTRAST", _("The photo is hazy. Use one with more contrast.")
+    TURNED = "TURNED", _("The face is turned away. Use a photo that shows it from the front.")
+    COVERED = (
+        "COVERED",
+        _("Something covers a part of the face. Use a photo without mask, scarf or dark glasses."),
     )
     UNREADABLE = (
         "UNREADABLE",

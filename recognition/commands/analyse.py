@@ -86,6 +86,8 @@ def _as_text(path: Path, result: FrameResult) -> str:
     for face in result.faces:
         box = ", ".join(f"{side:.0f}" for side in face.box)
         quality = f"{face.quality.score:.2f}" if face.quality else "-"
+        if face.quality and face.quality.shortfall:
+            quality += f" {face.quality.shortfall}"
         pad = f"{face.pad:.2f}" if face.pad is not None else "-"
         lines.append(f"  [{box}] score {face.score:.3f}, quality {quality}, attack {pad}")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recognition.commands import evaluate_pad
+from recognition.commands import evaluate_pad, evaluate_quality
 from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
@@ -44,6 +44,7 @@ def add_to(commands: Commands) -> None:
     _add_calibrate(kinds)
     _add_pairs(kinds)
     evaluate_pad.add_to(kinds)
+    evaluate_quality.add_to(kinds)
 
 
 def _add_verification(kinds: Commands) -> None:

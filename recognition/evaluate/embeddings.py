@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from recognition.images import PHOTO_LIMITS
 from recognition.pipeline import Pipeline
-from recognition.types import Face, Floats, FrameResult
+from recognition.types import Face, Floats, FrameResult, Quality
 
 BATCH = 8
 
@@ -19,10 +19,12 @@ Progress = Callable[[int, int], None]  # done, of how many
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """embeddings by file; missed are the files without a face that could be embedded."""
+    """embeddings and qualities by file; missed are the files without a face that could be
+    embedded."""
 
     embeddings: dict[Path, Floats]
     missed: tuple[Path, ...]
+    qualities: dict[Path, Quality] = field(default_factory=dict)
 
 
 def embed_files(
@@ -30,6 +32,7 @@ def embed_files(
 ) -> Embedded:
     """Embed the subject of each file; see `subject`."""
     embeddings: dict[Path, Floats] = {}
+    qualities: dict[Path, Quality] = {}
     missed: list[Path] = []
     for start in range(0, len(paths), BATCH):
         batch = paths[start : start + BATCH]
@@ -37,12 +40,12 @@ def embed_files(
         results = pipeline.analyse(contents, smallest_face=smallest_face, limits=PHOTO_LIMITS)
         for path, result in zip(batch, results, strict=True):
             face = subject(result)
-            if face is None or face.embedding is None:
+            if face is None or face.embedding is None or face.quality is None:
                 missed.append(path)
             else:
-                embeddings[path] = face.embedding
+                embeddings[path], qualities[path] = face.embedding, face.quality
         progress(start + len(batch), len(paths))
-    return Embedded(embeddings, tuple(missed))
+    return Embedded(embeddings, tuple(missed), qualities)
 
 
 def subject(result: FrameResult) -> Face | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from recognition.evaluate.metrics import (
 from recognition.evaluate.page import Shown
 from recognition.evaluate.report import Report
 from recognition.pipeline import Pipeline
+from recognition.types import Quality
 
 FMRS = ("1e-2", "1e-3", "1e-4")
 
@@ -41,6 +42,7 @@ class ScoredPairs:
 
     failed: (N,) whether either image's face was not found.
     paths: the file of each portrait.
+    qualities: of the faces found, by file.
     """
 
     pairs: Sequence[Pair]
@@ -49,6 +51,7 @@ class ScoredPairs:
     images: int
     missed: tuple[str, ...]
     paths: dict[Portrait, Path]
+    qualities: dict[Path, Quality] = field(default_factory=dict)
 
     @property
     def same(self) -> Bools:
@@ -87,7 +90,7 @@ def score_pairs(
         else:
             scores[number] = float(first @ second)
     missed = tuple(str(path.relative_to(folder)) for path in embedded.missed)
-    return ScoredPairs(pairs, scores, failed, len(paths), missed, paths)
+    return ScoredPairs(pairs, scores, failed, len(paths), missed, paths, embedded.qualities)
 
 
 def summarise(scored: ScoredPairs) -> dict[str, object]:

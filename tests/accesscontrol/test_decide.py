@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accesscontrol.advice import BY_OUTCOME
 from accesscontrol.decisions import (
-    ADVICE,
     LONGEST_AGE_S,
     Candidate,
     Evidence,
@@ -214,8 +214,8 @@ class TestRecordOfCandidates:
         assert (verdict.best, verdict.second) == (None, None)
 
     def test_every_refusal_has_advice_a_person_can_act_on(self) -> None:
-        assert set(ADVICE) == set(Outcome) - {Outcome.ACCEPTED}
-        assert all(advice.endswith(".") for advice in ADVICE.values())
+        assert set(BY_OUTCOME) == set(Outcome) - {Outcome.ACCEPTED}
+        assert all(advice.endswith(".") for advice in BY_OUTCOME.values())
 
 
 any_number = st.floats() | st.floats(-1.01, 1.01) | st.sampled_from([0.62, 0.67, 1.0])

@@ -10,8 +10,8 @@ import pytest
 from django.utils import timezone
 
 from accesscontrol import audit, enrolment, kiosks
+from accesscontrol.advice import BY_OUTCOME
 from accesscontrol.decisions import (
-    ADVICE,
     Candidate,
     KioskShutOutError,
     Verdict,
@@ -247,7 +247,7 @@ class TestMessage:
         verdict = Verdict(outcome, Candidate(entrance.employee.pk, 0.5))
         recorded = record_decision(entrance.kiosk.pk, evidence(), verdict, entrance.policy)
         message = kiosk_message(recorded, 1)
-        assert message["reason"] == ADVICE[outcome]
+        assert message["reason"] == BY_OUTCOME[outcome]
         assert (message["employee"], message["direction"], message["at"]) == (None, None, None)
         assert "Asha" not in str(message)
 

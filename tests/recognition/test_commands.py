@@ -119,6 +119,23 @@ def test_verification_reports_its_figures_and_writes_the_report(
     assert "Obama/Obama_0001.jpg" in page
 
 
+def test_quality_reports_whether_it_predicts_the_score(
+    capsys: pytest.CaptureFixture[str], people: Path
+) -> None:
+    arguments = ["--images", str(people / "images"), "--pairs", str(people / "pairs.txt")]
+    report = people / "report"
+    assert main(["evaluate", "quality", *arguments, "--json", "--report", str(report)]) == 0
+    figures = last_json(capsys)
+    assert figures["images"] == 6
+    assert figures["missed_images"] == ["Nobody/Nobody_0001.jpg"]
+    assert set(figures["at"]) == {"fmr_1e-3", "fnmr_0.1"}
+    assert {"score", "certainty", "TURNED", "COVERED"} <= set(figures["spearman"])
+    assert json.loads((report / "report.json").read_text()) == figures
+    page = (report / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 2 * 5  # each face among the worst and the best
+    assert str(people) not in page
+
+
 @pytest.fixture
 def searched(people: Path) -> list[str]:
     """Two enrolled people, three probes of which one has no face, and a stranger."""

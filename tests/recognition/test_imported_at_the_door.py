@@ -81,6 +81,18 @@ class TestPipeline:
         np.testing.assert_allclose(together, np.array(alone), atol=1e-4)
         assert (ours.model.name, ours.model.version, ours.model.dimension) == ("ours", "7", 96)
 
+    def test_the_length_of_its_vectors_is_not_taken_for_quality(
+        self, ours: Pipeline, pipeline: Pipeline, portraits: dict[str, Pixels]
+    ) -> None:
+        image = portraits["obama.jpg"]
+        (mine,), (known,) = (net.analyse_pixels([image])[0].faces for net in (ours, pipeline))
+        assert mine.quality is not None
+        assert known.quality is not None
+        assert mine.quality.certainty is None
+        assert known.quality.certainty is not None
+        assert 0.5 < mine.quality.score < 1
+        assert mine.quality.components == pytest.approx(known.quality.components, abs=1e-5)
+
     def test_a_frame_without_a_face_has_none(self, ours: Pipeline) -> None:
         (result,) = ours.analyse_pixels([np.zeros((200, 200, 3), np.uint8)])
         assert result.faces == ()

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from django.conf import settings as django_settings
 from PIL import Image, ImageFilter
 from pytest_django.fixtures import Settings
@@ -22,11 +23,14 @@ from accesscontrol.models import (
     Refusal,
     Template,
 )
+from accesscontrol.quality import REFUSED
 from recognition import photos
+from recognition.align import TEMPLATE
 from recognition.photos import process_photo
 from recognition.pipeline import Pipeline
+from recognition.quality import measure
 from recognition.tasks import model_facts
-from recognition.types import Face, FrameResult, Pixels, Quality
+from recognition.types import Face, FrameResult, Pixels, Shortfall
 from tests.factories import EmployeeFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
@@ -197,7 +201,7 @@ class TestRefused:
         ids=["blurred", "dark"],
     )
     def test_blurred_or_dark(self, desk: Desk, obama: Image.Image, spoil: Any) -> None:
-        assert desk.outcome(encoded(spoil(obama))) in {Refusal.LOW_QUALITY, Refusal.NO_FACE}
+        assert desk.outcome(encoded(spoil(obama))) in {Refusal.NO_FACE, *REFUSED.values()}
 
     def test_truncated(self, desk: Desk, obama: Image.Image) -> None:
         assert desk.outcome(encoded(obama)[:-4000]) == Refusal.UNREADABLE
@@ -253,13 +257,16 @@ class TestNotProcessed:
 class TestJudging:
     """Without a picture: which of the found faces is the photo's."""
 
-    GOOD = Quality(60, 300, 0.5, 0.2, 0.0, 2, 0.9)
+    GOOD = measure(torch.full((1, 3, 112, 112), 128.0), torch.tensor([TEMPLATE]))[0]
 
-    def face(self, width: float, *, score: float = 0.99, quality: float = 0.9) -> Face:
+    def face(
+        self, width: float, *, score: float = 0.99, quality: float = 0.9, lacks: str | None = None
+    ) -> Face:
         box = np.array([0, 0, width, 1.2 * width], np.float32)
         embedding = np.eye(192, dtype=np.float32)[0]
-        return Face(box, np.zeros((5, 2), np.float32), score,
-                    replace(self.GOOD, score=quality), None, embedding)  # fmt: skip
+        shortfall = Shortfall(lacks) if lacks else None
+        measured = replace(self.GOOD, score=quality, shortfall=shortfall)
+        return Face(box, np.zeros((5, 2), np.float32), score, measured, None, embedding)
 
     def verdict(self, *faces: Face) -> Face | Refusal:
         return photos.judge(FrameResult(640, 480, faces))
@@ -280,7 +287,21 @@ class TestJudging:
         assert isinstance(self.verdict(self.face(photos.SMALLEST_FACE)), Face)
         assert self.verdict(self.face(47.9)) is Refusal.FACE_TOO_SMALL
         assert isinstance(self.verdict(self.face(90, quality=photos.LOWEST_QUALITY)), Face)
-        assert self.verdict(self.face(90, quality=0.149)) is Refusal.LOW_QUALITY
+        assert self.verdict(self.face(90, quality=0.399)) is Refusal.LOW_QUALITY
+
+    @pytest.mark.parametrize(
+        ("lacks", "refusal"),
+        [
+            ("TOO_FAR", Refusal.FACE_TOO_SMALL),
+            ("BLURRED", Refusal.BLURRED),
+            ("TURNED", Refusal.TURNED),
+            ("COVERED", Refusal.COVERED),
+            ("UNCLEAR", Refusal.LOW_QUALITY),
+        ],
+    )
+    def test_what_a_face_lacks_most_is_the_reason(self, lacks: str, refusal: Refusal) -> None:
+        assert self.verdict(self.face(90, quality=0.2, lacks=lacks)) is refusal
+        assert isinstance(self.verdict(self.face(90, quality=0.5, lacks=lacks)), Face)
 
     def test_a_quality_that_is_no_number_is_not_enough(self) -> None:
         assert self.verdict(self.face(90, quality=float("nan"))) is Refusal.LOW_QUALITY

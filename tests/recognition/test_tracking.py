@@ -103,6 +103,20 @@ class TestOnePerson:
         nearness = [float(step.present[0].probe @ ANNA) for step in steps]
         assert nearness[-1] > 0.9 > nearness[0]
 
+    def test_the_best_face_says_what_the_presentation_lacks(self) -> None:
+        faces = [("TOO_DARK", 0.3), ("BLURRED", 0.4), ("COVERED", 0.2)]
+        steps = walk(*([replace(face(ANNA, quality=q), shortfall=s)] for s, q in faces))
+        assert [step.present[0].shortfall for step in steps] == ["TOO_DARK", "BLURRED", "BLURRED"]
+        (better,) = walk(
+            *([replace(face(ANNA, quality=q), shortfall=s)] for s, q in [*faces, ("", 0.7)])
+        )[-1].present
+        assert better.shortfall == ""
+        assert restart(better, Moment(9, 900, 900)).shortfall == ""
+
+    def test_a_face_without_quality_says_what_it_lacks_too(self) -> None:
+        (presentation,) = walk([replace(face(ANNA, quality=0.0), shortfall="TOO_DARK")])[-1].present
+        assert presentation.shortfall == "TOO_DARK"
+
     def test_a_face_of_no_quality_still_counts_a_little(self) -> None:
         (presentation,) = walk([face(ANNA, quality=0.0)])[-1].present
         assert presentation.probe @ ANNA == pytest.approx(1, abs=1e-5)
@@ -290,6 +304,8 @@ class TestCarriedToTheNextFrame:
         ("received_ms", None),
         ("received_ms", "now"),
         ("settled", 5),
+        ("shortfall", None),
+        ("shortfall", 5),
     )
 
     @pytest.mark.parametrize(("name", "value"), FAULTS)

@@ -94,6 +94,25 @@ class TestWalkUp:
         assert Decision.objects.get().outcome == Outcome.LOW_QUALITY
         assert not Punch.objects.exists()
 
+    def test_somebody_in_the_dark_is_told_what_to_do(
+        self,
+        screen: Screen,
+        recogniser: Recogniser,
+        barack: Employee,
+        portraits: dict[str, Pixels],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(worker, "LOWEST_QUALITY", 0.5)
+        walk_up(screen, recogniser, [picture(portraits["obama2.jpg"] // 14)] * 3)
+        screen.rest()
+        recogniser.drain()
+        decision = Decision.objects.get()
+        assert decision.outcome == Outcome.LOW_QUALITY
+        assert decision.evidence["shortfall"] == "TOO_DARK"
+        assert decision.evidence["quality"] < decision.evidence["policy"]["lowest_quality"] == 0.5
+        (told,) = screen.decisions()
+        assert told["reason"] == "It is too dark. Please turn to the light."
+
     def test_a_stranger_gives_one_refusal_and_no_name(
         self, screen: Screen, recogniser: Recogniser, barack: Employee, stranger: list[bytes]
     ) -> None:

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from accesscontrol import enrolment, sites
 from accesscontrol.keyring import KeyringError
 from accesscontrol.management.site_argument import add_site_argument, site_named_or_first
-from accesscontrol.models import Consent, Employee, EnrolmentPhoto, PhotoStatus, Refusal, Site
+from accesscontrol.models import Consent, Employee, EnrolmentPhoto, PhotoStatus, Site
 
 DEFAULT_CONSENT = "recorded on the command line"
 CONSENT_LENGTH = 100
@@ -123,9 +123,11 @@ def _await(path: Path, photo: EnrolmentPhoto, deadline: float) -> Result:
         if now is None:
             return Result(str(path), "error", None, "The photo was deleted meanwhile.")
         if now.status == PhotoStatus.ACCEPTED:
-            return Result(str(path), "accepted", None, "Accepted.")
+            better = enrolment.advice_on(now)
+            message = f"Accepted, but another photo would serve better. {better}" if better else ""
+            return Result(str(path), "accepted", None, message or "Accepted.")
         if now.status == PhotoStatus.REFUSED:
-            return Result(str(path), "refused", now.refusal, str(Refusal(now.refusal).label))
+            return Result(str(path), "refused", now.refusal, enrolment.advice_on(now))
         if time.monotonic() >= deadline:
             return Result(
                 str(path),
