@@ -23,6 +23,7 @@ SOURCES = sorted(
 READS_THE_ENVIRONMENT = {
     "accesscontrol/environment.py": "declares every variable",
     "recognition/home.py": "the pure part's one look at the home folder",
+    "recognition/bench/peer_program.py": "one thread for libraries that are yet to be loaded",
     "kiosk/installation.py": "hands the environment on to the commands that the demo runs",
 }
 SETS_DJANGO_SETTINGS = {"accesscontrol/asgi.py", "accesscontrol/celery.py"}

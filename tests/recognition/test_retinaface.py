@@ -29,7 +29,8 @@ def test_it_agrees_with_the_published_file(
     assert isinstance(statement, ast.Assign)
     published = ReferenceEvaluator(onnx.load_from_string(ast.literal_eval(statement.value)))
     images = np.random.default_rng(0).normal(0, 60, (2, 3, *size)).astype(np.float32)
-    boxes, scores, points = published.run(None, {"input": images[:, ::-1]})  # it sees BGR
+    outputs = published.run(None, {"input": images[:, ::-1]})  # it sees BGR
+    boxes, scores, points = (np.asarray(output, np.float32) for output in outputs)
     with torch.inference_mode():
         margins, our_boxes, our_points = net(torch.from_numpy(images))
     np.testing.assert_allclose(margins.sigmoid(), scores[..., 1], atol=1e-5)
