@@ -12,6 +12,7 @@ from accesscontrol.models import ModelVersion, Site, Threshold, User
 DEFAULT_FALSE_MATCH_RATE = "1e-6"
 """1:1 rate that a new site starts at: with 100 employees about 1 search of a stranger in 10,000."""
 DEFAULT_MARGIN = 0.05
+"""Where the calibration does not tell the score's scale."""
 
 
 class ThresholdError(ValueError):
@@ -70,10 +71,18 @@ def set_default(site: Site, model_version: ModelVersion) -> Threshold | None:
         site,
         model_version,
         value=round(value, 4),
-        margin=DEFAULT_MARGIN,
+        margin=default_margin(model_version),
         reason=f"Default: false match rate {DEFAULT_FALSE_MATCH_RATE} in the model's calibration",
         by=None,
     )
+
+
+def default_margin(model_version: ModelVersion) -> float:
+    """What a tenfold lower false match rate costs: models' scores spread differently."""
+    first, second = (for_false_match_rate(model_version, rate) for rate in ("1e-5", "1e-6"))
+    if first is None or second is None or second <= first:
+        return DEFAULT_MARGIN
+    return round(second - first, 3)
 
 
 def for_false_match_rate(model_version: ModelVersion, rate: str) -> float | None:

@@ -25,10 +25,10 @@ _PARTS = (MODELS["mobilefacenet"].info, MODELS["resnet29"].info)
 
 FUSED = ModelInfo(
     name="mobilefacenet+resnet29",
-    version="+".join(part.version for part in _PARTS),
-    # Of what decides the vectors: both weights and the share.
+    version="+".join(part.version for part in _PARTS) + ".mirrored",
+    # Of what decides the vectors: both weights, the share, and that both see the mirror image.
     sha256=hashlib.sha256(
-        " ".join([*(part.sha256 for part in _PARTS), str(RESNET29_SHARE)]).encode()
+        " ".join([*(part.sha256 for part in _PARTS), str(RESNET29_SHARE), "mirrored"]).encode()
     ).hexdigest(),
     licence=" and ".join(part.licence for part in _PARTS),
     dimension=sum(part.dimension for part in _PARTS),

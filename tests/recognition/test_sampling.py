@@ -67,7 +67,7 @@ def test_views_keep_the_order_of_their_frames_across_sizes() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 3), (640, 480)])
 def test_every_size_of_image_has_levels_down_to_a_pixel(size: tuple[int, int]) -> None:
     mipmaps = Mipmaps(torch.full((1, 3, *size), 77, dtype=torch.uint8))
-    canvas = mipmaps.canvas()
+    canvas = mipmaps.canvas(0, mipmaps.depth - 1)
     width, height = canvas.sizes[-1].int().tolist()
     x, y = canvas.corners[-1].int().tolist()
     last = canvas.pixels[:, :, y : y + height, x : x + width]
