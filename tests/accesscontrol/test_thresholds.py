@@ -87,9 +87,26 @@ def test_a_new_site_gets_the_default_of_the_active_model(version: ModelVersion) 
     site = sites.save_site(Site(name="Plant", slug="plant"), by=None)
     row = thresholds.in_force(site.pk, version.pk)
     assert row is not None
-    assert (row.value, row.margin) == (0.62, thresholds.DEFAULT_MARGIN)
+    assert (row.value, row.margin) == (0.62, thresholds.default_margin(version))
     assert row.false_match_rate == 1e-6
     assert "calibration" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "margin"),
+    [
+        ({"1e-5": 0.6, "1e-6": 0.66}, 0.06),
+        ({"1e-5": 0.852, "1e-6": 0.873}, 0.021),
+        ({"1e-6": 0.66}, thresholds.DEFAULT_MARGIN),
+        ({"1e-5": 0.7, "1e-6": 0.66}, thresholds.DEFAULT_MARGIN),
+        ({}, thresholds.DEFAULT_MARGIN),
+    ],
+)
+def test_the_first_margin_follows_the_scale_of_the_scores(
+    calibrated: dict[str, float], margin: float
+) -> None:
+    version = ModelVersionFactory.create(calibration={"thresholds": calibrated})
+    assert thresholds.default_margin(version) == margin
 
 
 def test_a_model_without_a_calibration_has_no_default(site: Site) -> None:
