@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,9 +28,6 @@ REACH_WIDTHS_PER_S = 9.0
 """How far from its last place, in face widths, appearance alone may still find a presentation: a
 person walks up to 1.5 m/s, and a face is about 0.16 m wide. Few frames a second under load must
 not break a walk-up into several."""
-LOOKS_ALIKE = 0.35
-"""Cosine with the mean; frames of one person at a kiosk lie above, of two people mostly below."""
-LOOKS_THE_SAME = 0.5
 OCCLUDED_FRAMES = 4
 """Frames in a row that may look unlike before it is taken for another person."""
 GONE_AFTER_MS = 1_500
@@ -116,13 +113,37 @@ class Tracks:
     """For each sighting of the frame, the presentation it was given to; None: occluded."""
 
 
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What cosines with a presentation's mean embedding say, in the scale of one embedder.
+
+    alike: frames of one person at a kiosk lie above, of two people mostly below.
+    same: says it is the same person, though somewhere else in the frame.
+    """
+
+    alike: float
+    same: float
+
+    @classmethod
+    def by_rates(cls, thresholds: Mapping[str, float]) -> Likeness:
+        """From the thresholds that a calibration gives for false match rates.
+
+        Without them nothing is alike but what is nearly equal: then no two people are ever taken
+        for one, and nobody is accepted in any case.
+        """
+        return cls(thresholds.get("1e-2", 0.98), thresholds.get("1e-4", 0.99))
+
+
 def follow(
-    presentations: Sequence[Presentation], sightings: Sequence[Sighting], moment: Moment
+    presentations: Sequence[Presentation],
+    sightings: Sequence[Sighting],
+    moment: Moment,
+    likeness: Likeness,
 ) -> Tracks:
     """Give each sighting of a frame to a presentation, old or new, and part with those gone."""
     gone = [p for p in presentations if moment.received_ms - p.received_ms > GONE_AFTER_MS]
     present = [p for p in presentations if moment.received_ms - p.received_ms <= GONE_AFTER_MS]
-    pairs = _assign(present, sightings, moment)
+    pairs = _assign(present, sightings, moment, likeness)
     seen: list[UUID | None] = [None] * len(sightings)
     for face, sighting in enumerate(sightings):
         index = pairs.get(face)
@@ -131,7 +152,7 @@ def follow(
             seen[face] = present[-1].id
             continue
         before = present[index]
-        if before.frames == 0 or float(before.probe @ sighting.embedding) >= LOOKS_ALIKE:
+        if before.frames == 0 or float(before.probe @ sighting.embedding) >= likeness.alike:
             present[index] = _continue(before, sighting, moment)
             seen[face] = before.id
         elif before.unlike < OCCLUDED_FRAMES:
@@ -172,7 +193,10 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
 
 
 def _assign(
-    presentations: Sequence[Presentation], sightings: Sequence[Sighting], moment: Moment
+    presentations: Sequence[Presentation],
+    sightings: Sequence[Sighting],
+    moment: Moment,
+    likeness: Likeness,
 ) -> dict[int, int]:
     """Match sightings to presentations greedily, the surest first; {sighting: presentation}."""
     if not presentations or not sightings:
@@ -185,9 +209,7 @@ def _assign(
     alike = (
         np.stack([s.embedding for s in sightings]) @ np.stack([p.probe for p in presentations]).T
     )
-    linked = (overlap >= SAME_PLACE_IOU) | (
-        (alike >= LOOKS_THE_SAME) & _within(faces, boxes, reach)
-    )
+    linked = (overlap >= SAME_PLACE_IOU) | ((alike >= likeness.same) & _within(faces, boxes, reach))
     score = np.where(linked, overlap + alike, -np.inf)
     pairs: dict[int, int] = {}
     for flat in np.argsort(-score, axis=None):

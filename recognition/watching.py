@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recognition import tracking
 from recognition.pipeline import Pipeline
-from recognition.tracking import Moment, Presentation, Sighting
+from recognition.tracking import Likeness, Moment, Presentation, Sighting
 from recognition.types import FrameResult
 
 
@@ -23,10 +23,11 @@ class Watched:
     present: Sequence[Presentation]
     asks: bool
     sight: Callable[[FrameResult], list[Sighting]]
+    likeness: Likeness
 
     def follow(self, result: FrameResult) -> tracking.Tracks:
         """The kiosk's presentations after this frame."""
-        return tracking.follow(self.present, self.sight(result), self.moment)
+        return tracking.follow(self.present, self.sight(result), self.moment, self.likeness)
 
     def is_settled(self, present: Sequence[Presentation]) -> bool:
         """Whether the decision of everybody who is there has fallen: more evidence is useless."""

@@ -71,6 +71,7 @@ class Recogniser:
         self._outlet = outlet
         self._facts = facts
         self._name = uuid.uuid4().hex
+        self._likeness = tracking.Likeness.by_rates(facts.calibration.get("thresholds", {}))
         self._version: ModelVersion | None = None
         model = pipeline.pad_model
         self._pad_rule = PadRule(
@@ -170,6 +171,7 @@ class Recogniser:
             self._presentations(frame.kiosk_id),
             self._scores_attacks(kiosk),
             lambda result: self._sightings(result, kiosk),
+            self._likeness,
         )
 
     def _scores_attacks(self, kiosk: Kiosk) -> bool:
@@ -233,7 +235,7 @@ class Recogniser:
             if kiosk_id not in kiosks:
                 self._outlet.save_tracks(kiosk_id, None, 0)
                 continue
-            tracks = tracking.follow(present, [], moment)
+            tracks = tracking.follow(present, [], moment, self._likeness)
             if rested:
                 tracks = tracking.Tracks([], present)
             scenes.append(Scene(kiosks[kiosk_id], moment, tracks, closing=rested))

@@ -20,7 +20,7 @@ from recognition.tracking import (
     load,
     restart,
 )
-from tests.recognition.test_tracking import ANNA, BERT, face
+from tests.recognition.test_tracking import ANNA, BERT, LIKENESS, face
 
 
 def seen(*pads: float | None, qualities: list[float] | None = None) -> Presentation:
@@ -29,7 +29,9 @@ def seen(*pads: float | None, qualities: list[float] | None = None) -> Presentat
     for number, pad in enumerate(pads):
         quality = qualities[number] if qualities else 0.8
         sighting = replace(face(ANNA, quality=quality), pad=pad)
-        present = follow(present, [sighting], Moment(number, number * 100, number * 100)).present
+        present = follow(
+            present, [sighting], Moment(number, number * 100, number * 100), LIKENESS
+        ).present
     return present[0]
 
 
@@ -57,7 +59,7 @@ def test_without_any_score_there_is_none() -> None:
 def test_a_covered_face_adds_no_score() -> None:
     before = seen(0.1)
     hand = Sighting(before.box, BERT, 0.8, 1.0)
-    after = follow([before], [hand], Moment(9, 100, 100)).present[0]
+    after = follow([before], [hand], Moment(9, 100, 100), LIKENESS).present[0]
     assert (after.pad, after.pad_frames) == (before.pad, before.pad_frames)
 
 

@@ -115,9 +115,10 @@ class TestMessages:
 class TestFacts:
     def test_they_are_the_loaded_models(self, pipeline: Pipeline) -> None:
         facts = model_facts(pipeline)
-        assert (facts.name, facts.dimension) == ("mobilefacenet", 192)
+        assert (facts.name, facts.dimension) == ("mobilefacenet+resnet29", 320)
         assert facts.sha256 == pipeline.model.sha256
         assert len(facts.sha256) == 64
+        assert facts.calibration["thresholds"]["1e-6"] > 0.8
 
     def test_a_calibration_of_other_weights_does_not_count(self) -> None:
         assert tasks._calibration("mobilefacenet", "0" * 64) == {}

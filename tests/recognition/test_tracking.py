@@ -16,6 +16,7 @@ from recognition import tracking
 from recognition.tracking import (
     GONE_AFTER_MS,
     OCCLUDED_FRAMES,
+    Likeness,
     Moment,
     Presentation,
     Sighting,
@@ -45,6 +46,7 @@ def looks(base: Vector, cosine: float, seed: int = 99) -> Vector:
 
 
 ANNA, BERT, HAND = person(1), person(2), person(3)
+LIKENESS = Likeness(alike=0.35, same=0.5)
 
 
 def face(embedding: Vector, x: float = 100, y: float = 100, *, width: float = 60,
@@ -59,7 +61,7 @@ def walk(*frames: list[Sighting], start: int = 0, every_ms: int = 100) -> list[T
     present: list[Presentation] = []
     for number, sightings in enumerate(frames, start):
         at = 1_000_000 + number * every_ms
-        steps.append(follow(present, sightings, Moment(number, at - 30, at)))
+        steps.append(follow(present, sightings, Moment(number, at - 30, at), LIKENESS))
         present = steps[-1].present
     return steps
 
@@ -129,7 +131,9 @@ class TestOnePerson:
     def test_gone_after_a_second_and_a_half(self) -> None:
         (presentation,) = walk([face(ANNA)])[-1].present
         for waited, gone in ((GONE_AFTER_MS, False), (GONE_AFTER_MS + 1, True)):
-            tracks = follow([presentation], [], Moment(9, 0, presentation.received_ms + waited))
+            tracks = follow(
+                [presentation], [], Moment(9, 0, presentation.received_ms + waited), LIKENESS
+            )
             assert (presentation in tracks.gone) == gone
             assert (presentation in tracks.present) != gone
 
@@ -223,7 +227,7 @@ class TestRestart:
     def test_it_takes_up_the_face_that_is_there(self) -> None:
         (before,) = walk([face(ANNA)])[-1].present
         empty = restart(before, Moment(1, 1_000_100, 1_000_100))
-        (after,) = follow([empty], [face(ANNA)], Moment(2, 1_000_200, 1_000_200)).present
+        (after,) = follow([empty], [face(ANNA)], Moment(2, 1_000_200, 1_000_200), LIKENESS).present
         assert (after.id, after.frames) == (empty.id, 1)
 
 
@@ -274,7 +278,7 @@ class TestCarriedToTheNextFrame:
 
     def test_following_goes_on_from_there(self) -> None:
         present = load(dump(walk([face(ANNA)], [face(ANNA)])[-1].present))
-        (after,) = follow(present, [face(ANNA)], Moment(3, 1_000_300, 1_000_300)).present
+        (after,) = follow(present, [face(ANNA)], Moment(3, 1_000_300, 1_000_300), LIKENESS).present
         assert (after.id, after.frames) == (present[0].id, 3)
 
     @settings(max_examples=200)
@@ -345,3 +349,25 @@ def test_overlap_lies_between_0_and_1_and_does_not_depend_on_the_order(
     assert (overlap <= 1.0001).all()
     assert np.allclose(overlap, tracking._iou(b, a).T, atol=1e-4)
     assert np.allclose(np.diag(tracking._iou(a, a)), 1, atol=1e-3)
+
+
+class TestLikeness:
+    def test_it_follows_the_scale_of_the_embedders_scores(self) -> None:
+        rates = {"1e-2": 0.76, "1e-3": 0.8, "1e-4": 0.83, "1e-6": 0.87}
+        assert Likeness.by_rates(rates) == Likeness(alike=0.76, same=0.83)
+
+    def test_two_people_of_a_scale_that_begins_high_are_not_taken_for_one(self) -> None:
+        """Cosines of strangers are about 0.63 there: above what another embedder calls alike."""
+        likeness = Likeness.by_rates({"1e-2": 0.76, "1e-4": 0.83})
+        present: list[Presentation] = []
+        for number, seen in enumerate([ANNA] * 3 + [looks(ANNA, 0.63)] * (OCCLUDED_FRAMES + 1)):
+            at = 1_000_000 + number * 100
+            tracks = follow(present, [face(seen)], Moment(number, at, at), likeness)
+            present = tracks.present
+        (now,) = present
+        assert now.frames == 1
+        assert len(tracks.gone) == 1
+        assert tracks.gone[0].frames == 3
+
+    def test_without_a_calibration_hardly_anything_is_alike(self) -> None:
+        assert Likeness.by_rates({}).alike > 0.9

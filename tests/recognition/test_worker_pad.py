@@ -44,7 +44,13 @@ def pair_that_says(attack: float) -> MiniFasNetPair:
 
 
 def pipeline_with(pipeline: Pipeline, pair: MiniFasNetPair | None) -> Pipeline:
-    nets = Networks(pipeline.detector, pipeline.embedder, pipeline.antispoofing, pair)
+    nets = Networks(
+        pipeline.detector,
+        pipeline.embedder,
+        pipeline.antispoofing,
+        pair,
+        pipeline.second_embedder,
+    )
     return Pipeline(nets, pipeline.model, pipeline.device)
 
 
