@@ -80,6 +80,7 @@ class Pipeline:
         self.second_embedder = networks.second_embedder
         self.model = model
         self.device = device
+        self.runtime: Runtime = "torch"
 
     @classmethod
     def load(
@@ -117,9 +118,12 @@ class Pipeline:
         if target.type == "cpu":
             keep_freed_memory()
         networks, model = _load(models_dir, target, embedder, detector)
-        if _compiles(runtime, target):
+        compiles = _compiles(runtime, target)
+        if compiles:
             _compile(networks)
-        return cls(networks, model, target)
+        pipeline = cls(networks, model, target)
+        pipeline.runtime = "openvino" if compiles else "torch"
+        return pipeline
 
     @property
     def pad_model(self) -> ModelInfo:
