@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from datetime import date
 from typing import IO, Any
 
 from django import forms
@@ -23,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from accesscontrol import audit
+from accesscontrol import audit, site_days
 from accesscontrol.admin.base import acting_user, require_permission
 from accesscontrol.export import (
     AttendanceQuery,
@@ -160,7 +159,9 @@ def _form_page(request: HttpRequest, form: ExportForm, status: int = 200) -> Htt
 
 
 def _defaults() -> dict[str, Any]:
-    today: date = timezone.now().date()
-    sites = list(Site.objects.filter(is_active=True)[:2])
-    defaults: dict[str, Any] = {"from": today.replace(day=1), "to": today}
+    """This month up to today, as all sites' own clocks show it: in Kolkata it is tomorrow already
+    while UTC still has today, and a punch of this morning must not be missing."""
+    sites = list(Site.objects.filter(is_active=True))
+    days = [site_days.today(site) for site in sites] or [timezone.now().date()]
+    defaults: dict[str, Any] = {"from": min(days).replace(day=1), "to": max(days)}
     return defaults | ({"site": sites[0].pk} if len(sites) == 1 else {})

@@ -14,6 +14,7 @@ from django.http import StreamingHttpResponse
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
+from accesscontrol import site_days
 from accesscontrol.models import AuditEntry, Punch
 from tests.factories import EmployeeFactory, KioskFactory, PunchFactory, SiteFactory, UserFactory
 
@@ -183,3 +184,14 @@ def test_the_overview_shows_nothing_that_a_login_may_not_see(client: Client) -> 
     text = client.get(reverse("admin:index")).content.decode()
     assert "Today" not in text
     assert "Kiosks silent" not in text
+
+
+def test_the_export_offers_this_month_up_to_the_latest_today_of_any_site(
+    admin_client: Client,
+) -> None:
+    """Somewhere it is tomorrow already: this morning's punch there must not be left out."""
+    ahead = SiteFactory.create(time_zone="Pacific/Kiritimati")
+    behind = SiteFactory.create(time_zone="Pacific/Pago_Pago")
+    form = admin_client.get(reverse(EXPORT)).context["form"]
+    assert form.initial["to"] == site_days.today(ahead)
+    assert form.initial["from"] == site_days.today(behind).replace(day=1)
