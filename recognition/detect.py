@@ -88,6 +88,15 @@ class _Found:
     margins: Tensor
     sides: Tensor
 
+    def take(self, rows: Tensor) -> _Found:
+        return _Found(
+            self.frame[rows],
+            self.boxes[rows],
+            self.points[rows],
+            self.margins[rows],
+            self.sides[rows],
+        )
+
 
 def detect(net: nn.Module, images: ImageSet, settings: DetectorSettings) -> Detections:
     """Find all faces of all images.
@@ -100,9 +109,9 @@ def detect(net: nn.Module, images: ImageSet, settings: DetectorSettings) -> Dete
     if isinstance(net, Mtcnn):
         return cascade(net, images, settings.smallest_face)
     parts = [
-        _look(net, frames, level, size)
+        _look(net, frames, level, size, largest)
         for frames, mipmaps in images.batches
-        for level, size in _levels(mipmaps, settings.smallest_face)
+        for level, size, largest in _levels(mipmaps, settings.smallest_face)
     ]
     frame = torch.cat([part.frame for part in parts])
     boxes = torch.cat([part.boxes for part in parts])
@@ -115,8 +124,10 @@ def detect(net: nn.Module, images: ImageSet, settings: DetectorSettings) -> Dete
     return Detections(frame, boxes[kept], points, margins[kept].sigmoid())
 
 
-def _levels(mipmaps: Mipmaps, smallest_face: int) -> list[tuple[Tensor, tuple[int, int]]]:
-    """The images (B, 3, h, w) uint8 as the network looks at them, each with the original size."""
+def _levels(mipmaps: Mipmaps, smallest_face: int) -> list[tuple[Tensor, tuple[int, int], float]]:
+    """The images (B, 3, h, w) uint8 as the network looks at them, each with the original size and
+    the side of the largest face that is looked for there, in its own pixels.
+    """
     height, width = mipmaps.images.shape[2:]
     enough = math.sqrt(WORTH_REDUCING / (height * width))
     scale = min(1.0, max(SMALLEST_SEEN / smallest_face, enough))
@@ -124,13 +135,17 @@ def _levels(mipmaps: Mipmaps, smallest_face: int) -> list[tuple[Tensor, tuple[in
     while True:
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
         same = size == (height, width)
-        levels.append((mipmaps.images if same else shrink(mipmaps.images, size), (height, width)))
-        if min(size) <= LARGEST_SEEN:
+        level = mipmaps.images if same else shrink(mipmaps.images, size)
+        last = min(size) <= LARGEST_SEEN
+        levels.append((level, (height, width), math.inf if last else LARGEST_SEEN))
+        if last:
             return levels
         scale /= _COARSER
 
 
-def _look(net: nn.Module, frames: Tensor, level: Tensor, size: tuple[int, int]) -> _Found:
+def _look(
+    net: nn.Module, frames: Tensor, level: Tensor, size: tuple[int, int], largest: float
+) -> _Found:
     """What the network finds in images of one size, in pixels of the originals of `size`."""
     margins, boxes, points = net(_prepared(level))
     place = _anchors(level.shape[2], level.shape[3], level.device)
@@ -138,13 +153,15 @@ def _look(net: nn.Module, frames: Tensor, level: Tensor, size: tuple[int, int]) 
     place = place[cell]
     per_pixel = place.new_tensor([size[1] / level.shape[3], size[0] / level.shape[2]])
     here = _boxes(boxes[image, cell], place)
-    return _Found(
+    sides = (here[:, 2:] - here[:, :2]).prod(1).sqrt()
+    found = _Found(
         frames[image],
         here * per_pixel.repeat(2),
         _points(points[image, cell], place) * per_pixel - 0.5,
         margins[image, cell],
-        (here[:, 2:] - here[:, :2]).prod(1).sqrt(),
+        sides,
     )
+    return found if math.isinf(largest) else found.take(sides <= largest)
 
 
 def second_look(

@@ -105,6 +105,7 @@ def fetch_models(
         FetchError: no network, a wrong hash, a full disk. The models are left as they were.
     """
     models = models_folder(home)
+    _check(at_hand, {*extras, *present_extras(models)} if extras else set())
     if missing_models(models, extras) is None:
         say(f"the models are already in {models}")
         return models
@@ -170,7 +171,6 @@ def _holds(folder: Path, names: Iterable[str]) -> bool:
 def _fetch(home: Path, say: Say, at_hand: AtHand, extras: set[str]) -> None:
     models = models_folder(home)
     _clear_staging(home)
-    _check(at_hand, extras)
     staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=home))
     try:
         save_models(staging, _states(home, say, at_hand, extras))

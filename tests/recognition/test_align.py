@@ -90,7 +90,7 @@ def test_pixels_are_those_of_warp_affine(scale: float, angle: float) -> None:
 def test_a_face_at_the_border_is_black_outside_the_image() -> None:
     image = np.full((100, 100, 3), 200, np.uint8)
     face = align(ImageSet([image], CPU), torch.tensor([0]), placed(1, 0, -56, 0))[0]
-    assert face[:, 10:90, :50].max() == 0
+    assert face[:, 10:90, :50].max() < 0.01
     torch.testing.assert_close(face[:, 10:90, 60:], torch.full((3, 80, 52), 200.0))
 
 

@@ -65,7 +65,7 @@ def test_analyse_prints_a_json_line_for_each_image(
         assert set(face) == FACE_KEYS
         assert len(face["box"]) == 4
         assert [len(point) for point in face["points"]] == [2] * 5
-        assert len(face["embedding"]) == 192
+        assert len(face["embedding"]) == 320
         assert 0 <= face["quality"]["score"] <= 1
         assert isinstance(face["pad"], float)
 

@@ -10,11 +10,13 @@ from recognition.weights import EXTRAS, MODELS
 
 
 def test_every_published_model_has_a_converter(
-    original_files: dict[str, bytes], resnet29_files: dict[str, bytes]
+    original_files: dict[str, bytes],
+    resnet29_files: dict[str, bytes],
+    retinaface_files: dict[str, bytes],
 ) -> None:
     assert set(CONVERTERS) == {name for models in (MODELS, *EXTRAS.values()) for name in models}
-    for name in (*MODELS, "resnet29"):
-        state = CONVERTERS[name]({**original_files, **resnet29_files})
+    for name in MODELS:
+        state = CONVERTERS[name]({**original_files, **resnet29_files, **retinaface_files})
         assert all(value.isfinite().all() for value in state.values())
         assert all(value.abs().sum() > 0 for key, value in state.items() if "weight" in key), name
 

