@@ -194,6 +194,8 @@ class Pipeline:
         self, images: ImageSet, detections: Detections, with_pad: Sequence[bool]
     ) -> _Measured:
         frame, points = detections.frame, detections.points
+        if len(frame) == 0:
+            return _Measured(detections, [], detections.boxes.new_zeros((0, 0)), [])
         aligned = align(images, frame, points)
         raw = embed_raw(self.embedder, aligned)
         embeddings = normalize(raw, dim=1)

@@ -70,6 +70,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         nargs="+",
+        action="extend",
         metavar="DIR",
         help="a subfolder of images or clips for each person, or a clip for each",
     )
@@ -78,6 +79,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         nargs="+",
+        action="extend",
         metavar="DIR",
         help="a subfolder for each kind of attack (print, phone, ...), and in it as for --live; "
         "clips outside of them are video replays",

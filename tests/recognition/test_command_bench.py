@@ -11,18 +11,18 @@ import pytest
 
 from recognition.commands import benchmark, main
 
-PEER = """#!{python}
+PEER = """
 import json, sys
 peer = sys.argv[3]
-print(json.dumps({{"peer": peer, "versions": {{peer: "1.0"}}}}), flush=True)
+print(json.dumps({"peer": peer, "versions": {peer: "1.0"}}), flush=True)
 for line in sys.stdin:
     request = json.loads(line)
     if request["do"] == "keep":
         height, width = request["shape"]
-        print("{{}}", flush=True)
+        print("{}", flush=True)
         continue
     box = [width / 2 - 9, height / 2 - 9, width / 2 + 9, height / 2 + 9]
-    answer = {{"ms": 1e6, "cpu_ms": 1e6, "faces": 1, "boxes": [box]}}
+    answer = {"ms": 1e6, "cpu_ms": 1e6, "faces": 1, "boxes": [box]}
     print(json.dumps(answer), flush=True)
 """
 
@@ -89,12 +89,19 @@ def test_the_fused_embedder_has_a_stage_of_its_own(
     assert figures["model"] == "mobilefacenet+resnet29"
 
 
+def write_program(path: Path, source: str) -> None:
+    """Something to run at `path`; by the shell, as a first line `#!` allows no space in a path."""
+    script = path.with_suffix(".py")
+    script.write_text(source)
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
+    path.chmod(0o755)
+
+
 @pytest.fixture
 def peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In place of the peers' Python a program that finds a slow face at each image's centre."""
     program = tmp_path / "python"
-    program.write_text(PEER.format(python=sys.executable))
-    program.chmod(0o755)
+    write_program(program, PEER)
     monkeypatch.setattr(benchmark, "peers_python", lambda home, say: program)
     return program
 
@@ -137,7 +144,7 @@ def test_without_folders_the_sample_portraits_are_searched(
 def test_a_peer_that_crashes_is_an_error_and_no_traceback(
     capsys: pytest.CaptureFixture[str], peers: Path
 ) -> None:
-    peers.write_text(f"#!{sys.executable}\nraise SystemExit('nothing works here')\n")
+    write_program(peers, "raise SystemExit('nothing works here')\n")
     assert main(["bench", "--peers", "--rounds", "1"]) == 1
     error = capsys.readouterr().err
     assert "error: face_recognition ended with status 1: nothing works here" in error

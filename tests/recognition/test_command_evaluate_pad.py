@@ -116,6 +116,21 @@ def test_clips_are_reported_one_by_one_and_by_kind(
     assert kinds["video replay"]["apcer"] is None
 
 
+@pytest.mark.parametrize("again", [[], ["--live"]], ids=["in one option", "in two"])
+def test_several_folders_of_live_people_are_all_used(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], again: list[str]
+) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    write_clip(more / "ann.avi", read(data / "live" / "obama" / "0.jpg"), 2)
+    folders = ["--live", str(data / "live"), *again, str(more)]
+    spoof = ["--spoof", str(data / "spoof")]
+    assert main(["evaluate", "pad", *folders, *spoof, "--json"]) == 0
+    found = last_json(capsys)
+    assert found["presentations"]["live"] == 12
+    assert [clip["clip"] for clip in found["clips"]] == ["more/ann.avi"]
+
+
 def test_a_clip_is_decided_by_the_mean_of_its_frames() -> None:
     clip, image = Shown(Path("live/a.mp4"), "a", "live"), Shown(Path("live/b/1.jpg"), "b", "live")
     box = np.array([0, 0, 1, 1], np.float32)
