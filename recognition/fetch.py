@@ -105,7 +105,7 @@ def fetch_models(
         FetchError: no network, a wrong hash, a full disk. The models are left as they were.
     """
     models = models_folder(home)
-    _check(at_hand, {*extras, *present_extras(models)} if extras else set())
+    _check(at_hand, {*extras, *present_extras(models)})
     if missing_models(models, extras) is None:
         say(f"the models are already in {models}")
         return models
