@@ -27,9 +27,13 @@ def in_force(site_id: int, model_version_id: int) -> Threshold | None:
 def check(value: float, margin: float) -> None:
     """Raise ThresholdError unless the two can be a site's threshold and margin."""
     if not (math.isfinite(value) and 0 < value < 1):
-        raise ThresholdError("A threshold lies between 0 and 1. What each means differs from model to model.")
+        raise ThresholdError(
+            "A threshold lies between 0 and 1. What each means differs from model to model."
+        )
     if not (math.isfinite(margin) and 0 <= margin < 1):
-        raise ThresholdError("A margin lies between 0 and 1. How large it should be differs with the model.")
+        raise ThresholdError(
+            "A margin lies between 0 and 1. How large it should be differs with the model."
+        )
 
 
 @transaction.atomic
