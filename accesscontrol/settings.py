@@ -219,6 +219,7 @@ LOGGING = {
 TORCH_DEVICE = ENVIRONMENT.gatehouse_device
 EMBEDDER = ENVIRONMENT.gatehouse_embedder
 TORCH_THREADS = ENVIRONMENT.gatehouse_torch_threads
+PRECISION = ENVIRONMENT.gatehouse_precision
 
 FRAME_MAX_BYTES = 512 * 1024
 FRAME_MAX_PIXELS = 4_000_000

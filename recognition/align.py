@@ -27,13 +27,18 @@ def similarity(source: Tensor, target: Tensor) -> Tensor:
     Least squares, in closed form (Umeyama, 1991; in the plane the rotation needs no SVD). Never
     mirrors. Points that all coincide give no scale: the result is then not finite.
 
+    Sums of few numbers come out in another last bit when a batch lays them out differently. In
+    double precision that is lost again where a view is cut in float32, so that a face's view is
+    the same, bit by bit, in whichever batch.
+
     Args:
         source: (N, P, 2).
         target: (N, P, 2) or (P, 2).
 
     Returns:
-        (N, 2, 3): target = A @ (x, y, 1).
+        (N, 2, 3) float64: target = A @ (x, y, 1).
     """
+    source, target = source.double(), target.double()
     source_mean = source.mean(-2, keepdim=True)
     target_mean = target.mean(-2, keepdim=True)
     s, t = source - source_mean, target - target_mean

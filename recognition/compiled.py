@@ -1,5 +1,5 @@
-"""Runs a network on the CPU by OpenVINO: the same weights in float32, each layer fused with its
-activation. Torch is the reference and the default.
+"""Runs a network on the CPU by OpenVINO: the same weights, each layer fused with its activation.
+Torch is the reference.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from collections import Counter, OrderedDict
+from functools import cache
 from typing import Any
 
 import torch
@@ -30,11 +31,17 @@ def available() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+@cache
+def computes_bfloat16() -> bool:
+    """Whether OpenVINO is installed and this processor multiplies in bfloat16 by itself."""
+    return available() and "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 class CompiledNet(nn.Module):
     """Stands in for a network of one image batch as input.
 
-    What it returns agrees with the network's own output up to float32's rounding. As the network
-    itself, one instance serves one thread at a time.
+    What it returns agrees with the network's own output up to its arithmetic's rounding. As the
+    network itself, one instance serves one thread at a time.
 
     Args:
         net: in evaluation mode, on the CPU, without control flow that depends on values.
@@ -45,6 +52,7 @@ class CompiledNet(nn.Module):
         own_programs: for how many shapes that recur a program of their own is kept. Each holds
             its own copy of the weights.
         threads: how many it may use.
+        bfloat16: whether it multiplies in bfloat16, added up in float32, instead of float32.
     """
 
     def __init__(
@@ -56,12 +64,13 @@ class CompiledNet(nn.Module):
         any_size: bool = False,
         own_programs: int = 0,
         threads: int = 1,
+        bfloat16: bool = False,
     ) -> None:
         super().__init__()
         self.largest_batch = largest_batch
         self._model = _model(net, example, any_size=any_size)
-        self._threads = threads
-        self._for_any_shape = _request(self._model, threads)
+        self._options = _options(threads, bfloat16=bfloat16)
+        self._for_any_shape = _request(self._model, self._options)
         self._uses: Counter[tuple[int, ...]] = Counter()
         self._own: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._own_programs = own_programs
@@ -101,14 +110,13 @@ class CompiledNet(nn.Module):
             self._uses[gone] = 0
         model = self._model.clone()
         model.reshape(list(shape))
-        self._own[shape] = _request(model, self._threads)
+        self._own[shape] = _request(model, self._options)
         return self._own[shape]
 
 
 def _model(net: nn.Module, example: Tensor, *, any_size: bool) -> Any:
     """The network as OpenVINO's, for images in the order (B, H, W, C)."""
-    # Without this, merely importing OpenVINO reports to its maker over the network.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    _core()
     import openvino
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -128,15 +136,25 @@ def _model(net: nn.Module, example: Tensor, *, any_size: bool) -> Any:
     return steps.build()
 
 
-def _request(model: Any, threads: int) -> Any:
+@cache
+def _core() -> Any:
+    # Without this, merely importing OpenVINO reports to its maker over the network.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    options = {
-        # By default it computes in bfloat16 where the processor can, which is too coarse.
-        "INFERENCE_PRECISION_HINT": "f32",
+    return openvino.Core()
+
+
+def _options(threads: int, *, bfloat16: bool) -> dict[str, object]:
+    return {
+        # Left to itself it takes bfloat16 for every network where the processor can.
+        "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
         "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
     }
-    return openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+
+
+def _request(model: Any, options: dict[str, object]) -> Any:
+    return _core().compile_model(model, "CPU", options).create_infer_request()

@@ -22,7 +22,7 @@ from recognition.cascade import cascade
 from recognition.detections import Detections
 from recognition.mtcnn import Mtcnn
 from recognition.nms import suppress
-from recognition.retinaface import MEAN, anchors
+from recognition.retinaface import anchors
 from recognition.sampling import ImageSet, Mipmaps, shrink
 
 DetectorName = Literal["retinaface", "mtcnn"]
@@ -121,7 +121,7 @@ def detect(net: nn.Module, images: ImageSet, settings: DetectorSettings) -> Dete
     points = torch.cat([part.points for part in parts])[kept]
     sides = torch.cat([part.sides for part in parts])[kept]
     points = second_look(net, images, frame, points, sides)
-    return Detections(frame, boxes[kept], points, margins[kept].sigmoid())
+    return Detections(frame, boxes[kept].float(), points.float(), margins[kept].sigmoid())
 
 
 def _levels(mipmaps: Mipmaps, smallest_face: int) -> list[tuple[Tensor, tuple[int, int], float]]:
@@ -147,17 +147,18 @@ def _look(
     net: nn.Module, frames: Tensor, level: Tensor, size: tuple[int, int], largest: float
 ) -> _Found:
     """What the network finds in images of one size, in pixels of the originals of `size`."""
-    margins, boxes, points = net(_prepared(level))
+    margins, boxes, points = net(level.float())
     place = _anchors(level.shape[2], level.shape[3], level.device)
     image, cell = (margins > math.log(THRESHOLD / (1 - THRESHOLD))).nonzero(as_tuple=True)
     place = place[cell]
     per_pixel = place.new_tensor([size[1] / level.shape[3], size[0] / level.shape[2]])
-    here = _boxes(boxes[image, cell], place)
+    # In double precision, for the sake of equal bits in any batch: see `align.similarity`.
+    here = _boxes(boxes[image, cell].double(), place)
     sides = (here[:, 2:] - here[:, :2]).prod(1).sqrt()
     found = _Found(
         frames[image],
         here * per_pixel.repeat(2),
-        _points(points[image, cell], place) * per_pixel - 0.5,
+        _points(points[image, cell].double(), place) * per_pixel - 0.5,
         margins[image, cell],
         sides,
     )
@@ -176,17 +177,20 @@ def second_look(
     Args:
         points: (N, 5, 2) image coordinates, found in a reduced image.
         sides: (N,) of the faces there, in its pixels.
+
+    Returns:
+        (N, 5, 2) float64.
     """
     if len(frame) == 0:
-        return points
+        return points.double()
     to_image = invert(similarity(points, points.new_tensor(_UPRIGHT)))
     views = images.sample(frame, to_image, SECOND_LOOK)
-    margins, boxes, offsets = net(_prepared(views))
+    margins, boxes, offsets = net(views)
     found, seen = _agreed(margins, boxes, offsets)
     found = found @ to_image[:, :, :2].transpose(1, 2) + to_image[:, None, :, 2]
     share = torch.where(seen, 1 / (1 + (sides / _SIDE_IN_VIEW).square()), 0)
-    placed = points.lerp(found, share[:, None, None])
-    return placed - points.new_tensor(_OFFSETS) @ to_image[:, :, :2].transpose(1, 2)
+    placed = points.double().lerp(found, share.double()[:, None, None])
+    return placed - placed.new_tensor(_OFFSETS) @ to_image[:, :, :2].transpose(1, 2)
 
 
 def _agreed(margins: Tensor, boxes: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,25 +200,19 @@ def _agreed(margins: Tensor, boxes: Tensor, offsets: Tensor) -> tuple[Tensor, Te
     """
     place = _anchors(SECOND_LOOK, SECOND_LOOK, margins.device)
     view, cell = (margins > 0).nonzero(as_tuple=True)
-    say, there = margins[view, cell].sigmoid(), place[cell]
-    told = _boxes(boxes[view, cell], there)
+    say, there = margins[view, cell].double().sigmoid(), place[cell]
+    told = _boxes(boxes[view, cell].double(), there)
     here = _overlap(told, told.new_tensor([_FACE_IN_VIEW])) > _LEAST_OVERLAP
-    best = torch.zeros_like(margins)
+    best = say.new_zeros(margins.shape)
     best[view, cell] = say * here
-    surest = torch.zeros_like(boxes)
+    surest = say.new_zeros(boxes.shape)
     surest[view, cell] = told
     surest = surest[torch.arange(len(boxes), device=view.device), best.argmax(1)]  # (N, 4)
     say = say * (here & (_overlap(told, surest[view]) > _SAME))
     total = say.new_zeros(len(margins)).index_add_(0, view, say)
     sums = say.new_zeros((len(margins), 5, 2))
-    sums.index_add_(0, view, _points(offsets[view, cell], there) * say[:, None, None])
+    sums.index_add_(0, view, _points(offsets[view, cell].double(), there) * say[:, None, None])
     return sums / total.clamp(min=1e-6)[:, None, None] - 0.5, total > 0
-
-
-def _prepared(images: Tensor) -> Tensor:
-    """(B, 3, h, w), 0..255, as the network wants it."""
-    mean = torch.tensor(MEAN, device=images.device)[:, None, None]
-    return images - mean
 
 
 @lru_cache(maxsize=64)  # the cameras' sizes

@@ -95,9 +95,16 @@ class MobileFaceNet(nn.Module):
         return output
 
 
-def compile_embedder(net: MobileFaceNet, threads: int) -> nn.Module:
+def compile_embedder(net: MobileFaceNet, threads: int, *, bfloat16: bool) -> nn.Module:
     """The same network, run by OpenVINO; on the CPU, in evaluation mode."""
-    return CompiledNet(net, torch.zeros(2, 3, 112, 112), largest_batch=16, threads=threads)
+    return CompiledNet(
+        net,
+        torch.zeros(2, 3, 112, 112),
+        largest_batch=16,
+        own_programs=4,  # for one, two, four and eight faces
+        threads=threads,
+        bfloat16=bfloat16,
+    )
 
 
 def embed(net: nn.Module, faces: Tensor) -> Tensor:

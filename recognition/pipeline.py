@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from recognition import compiled
-from recognition.align import align
-from recognition.detect import DetectorName, DetectorSettings, detect
+from recognition.align import FACE_SIZE, TEMPLATE, align
+from recognition.detect import DetectorName, DetectorSettings, detect, second_look
 from recognition.detections import Detections
 from recognition.embed import MobileFaceNet, compile_embedder, embed_raw
 from recognition.fusion import FUSED, fuse
@@ -31,6 +33,7 @@ from recognition.minifasnet import MiniFasNetPair, compile_pair
 from recognition.minifasnet import attack_scores as pair_scores
 from recognition.mtcnn import Mtcnn, compile_mtcnn
 from recognition.pad import AntiSpoofingTree, tree_scores
+from recognition.precision import Precision, ReducedNet, reduces
 from recognition.quality import measure
 from recognition.resnet29 import ResNet29, chips, compile_describer, describe
 from recognition.retinaface import RetinaFace, compile_retinaface
@@ -39,6 +42,9 @@ from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
 from recognition.weights import load_into, present_extras, published
 
 Runtime = Literal["auto", "torch", "openvino"]
+
+_WARM_RUNS = 3
+"""OpenVINO makes a program for a shape at its second run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +86,11 @@ class Pipeline:
         self.second_embedder = networks.second_embedder
         self.model = model
         self.device = device
+        # A GPU is fed by all cores; on the CPU decoding takes as many threads as the rest.
+        threads = (os.cpu_count() or 1) if device.type == "cuda" else torch.get_num_threads()
+        self._decoders = ThreadPoolExecutor(threads, "decode") if threads > 1 else None
         self.runtime: Runtime = "torch"
+        self.precision: Precision = "float32"
 
     @classmethod
     def load(
@@ -90,6 +100,7 @@ class Pipeline:
         device: str = "auto",
         threads: int | None = None,
         runtime: Runtime = "auto",
+        precision: Precision = "auto",
         embedder: str = "fused",
         detector: DetectorName = "retinaface",
     ) -> Pipeline:
@@ -101,6 +112,10 @@ class Pipeline:
             threads: of torch on the CPU, for the whole process; None leaves them as they are.
             runtime: what runs the networks; "auto" takes OpenVINO on the CPU where it is
                 installed, else torch. Both give the same faces, up to rounding.
+            precision: of the embedders; "reduced" computes in 16 bits, float16 on CUDA, bfloat16
+                on the CPU; "auto" does so where the processor is made for it. Vectors of both are
+                comparable: of a face they have a cosine of at least 0.999. What places a face's
+                points computes in float32 in any case.
             embedder: one of `imported.BUILT_IN`, or the name of an imported model, which torch
                 runs in any case.
             detector: what finds the faces; MTCNN is there to compare with.
@@ -119,11 +134,38 @@ class Pipeline:
             keep_freed_memory()
         networks, model = _load(models_dir, target, embedder, detector)
         compiles = _compiles(runtime, target)
+        reduced = reduces(precision, target, compiled=compiles)
         if compiles:
-            _compile(networks)
+            _compile(networks, bfloat16=reduced)
+        if reduced:
+            _reduce(networks, target)
         pipeline = cls(networks, model, target)
         pipeline.runtime = "openvino" if compiles else "torch"
+        pipeline.precision = "reduced" if reduced else "float32"
         return pipeline
+
+    def warm_up(self, width: int = 640, height: int = 480) -> None:
+        """Run every network on what a camera of this size shows with one face, until it is fast.
+
+        The first runs of a shape prepare kernels for it; whoever came first would wait for them.
+        """
+        frame = np.zeros((height, width, 3), np.uint8)
+        with torch.inference_mode():
+            images = ImageSet([frame], self.device)
+            box = torch.tensor([[0.3, 0.3, 0.6, 0.7]], device=self.device)
+            box = box * box.new_tensor([width, height, width, height])
+            points = box.new_tensor([TEMPLATE]) * (box[:, 2] - box[:, 0]) / FACE_SIZE
+            face = Detections(
+                box.new_zeros(1, dtype=torch.int64),
+                box,
+                points + box[:, None, :2],
+                box.new_ones(1),
+            )
+            for _ in range(_WARM_RUNS):
+                detect(self.detector, images, DetectorSettings())
+                if not isinstance(self.detector, Mtcnn):
+                    second_look(self.detector, images, face.frame, face.points, face.scores)
+                self._measure(images, face, [True])
 
     @property
     def pad_model(self) -> ModelInfo:
@@ -149,12 +191,7 @@ class Pipeline:
                 without MiniFASNet that costs more than all the rest.
             limits: what is refused, and to which size larger images are reduced.
         """
-        decoded: list[DecodedImage | ImageError] = []
-        for data in images:
-            try:
-                decoded.append(decode(data, limits))
-            except ImageError as error:
-                decoded.append(error)
+        decoded = self._decoded(images, limits)
         pixels = [entry.pixels for entry in decoded if isinstance(entry, DecodedImage)]
         wanted = [
             wants
@@ -168,6 +205,19 @@ class Pipeline:
             else _unreduced(next(found), entry)
             for entry in decoded
         ]
+
+    def _decoded(
+        self, images: Sequence[bytes], limits: ImageLimits
+    ) -> list[DecodedImage | ImageError]:
+        def one(data: bytes) -> DecodedImage | ImageError:
+            try:
+                return decode(data, limits)
+            except ImageError as error:
+                return error
+
+        if self._decoders is None or len(images) == 1:
+            return [one(data) for data in images]
+        return list(self._decoders.map(one, images))
 
     def analyse_pixels(
         self,
@@ -259,7 +309,7 @@ def _compiles(runtime: Runtime, device: torch.device) -> bool:
     return runtime != "torch" and possible
 
 
-def _compile(networks: Networks) -> None:
+def _compile(networks: Networks, *, bfloat16: bool) -> None:
     """Put OpenVINO in torch's place, where a network is run for every face or frame."""
     threads = torch.get_num_threads()
     match networks.detector:
@@ -268,11 +318,21 @@ def _compile(networks: Networks) -> None:
         case Mtcnn() as cascade:
             networks.detector = compile_mtcnn(cascade, threads)
     if isinstance(networks.embedder, MobileFaceNet):
-        networks.embedder = compile_embedder(networks.embedder, threads)
+        networks.embedder = compile_embedder(networks.embedder, threads, bfloat16=bfloat16)
     if isinstance(networks.second_embedder, ResNet29):
-        networks.second_embedder = compile_describer(networks.second_embedder, threads)
+        networks.second_embedder = compile_describer(
+            networks.second_embedder, threads, bfloat16=bfloat16
+        )
     if networks.pair is not None:
         networks.pair = compile_pair(networks.pair, threads)
+
+
+def _reduce(networks: Networks, device: torch.device) -> None:
+    """Let torch compute in 16 bits where OpenVINO does not; imported models stay as they are."""
+    if isinstance(networks.embedder, MobileFaceNet):
+        networks.embedder = ReducedNet(networks.embedder, device)
+    if isinstance(networks.second_embedder, ResNet29):
+        networks.second_embedder = ReducedNet(networks.second_embedder, device)
 
 
 def _faces(measured: _Measured) -> dict[int, list[Face]]:

@@ -78,10 +78,16 @@ class ResNet29(nn.Module):
         return descriptors
 
 
-def compile_describer(net: ResNet29, threads: int) -> nn.Module:
+def compile_describer(net: ResNet29, threads: int, *, bfloat16: bool) -> nn.Module:
     """The same network, run by OpenVINO; on the CPU, in evaluation mode."""
-    example = torch.zeros(2, 3, CHIP_SIZE, CHIP_SIZE)
-    return CompiledNet(net, example, largest_batch=8, threads=threads)
+    return CompiledNet(
+        net,
+        torch.zeros(2, 3, CHIP_SIZE, CHIP_SIZE),
+        largest_batch=8,
+        own_programs=3,  # for one, two and four faces
+        threads=threads,
+        bfloat16=bfloat16,
+    )
 
 
 def normalise(pixels: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ ANCHORS = ((16, 32), (64, 128), (256, 512))
 """Sides of the squares about each cell's middle that boxes are told from, in pixels."""
 
 MEAN = (123.0, 117.0, 104.0)
-"""Of red, green and blue, 0..255; the network sees what differs from it."""
+"""Of red, green and blue, 0..255; the layers see what differs from it."""
 
 # (channels in, channels out, stride) of the depthwise blocks of each stage.
 _STAGES = (
@@ -66,10 +66,13 @@ class ContextModule(nn.Module):
 
 
 class RetinaFace(nn.Module):
-    """(N, 3, H, W) RGB less MEAN to what is at each anchor."""
+    """(N, 3, H, W) float32 RGB, 0..255, to what is at each anchor."""
+
+    mean: Tensor
 
     def __init__(self) -> None:
         super().__init__()
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         first = _rectified(_conv3x3(3, 8, 2))
         self.stages = nn.ModuleList(
             nn.Sequential(*([first] if number == 0 else []), *(_block(*shape) for shape in stage))
@@ -91,7 +94,7 @@ class RetinaFace(nn.Module):
             margins (N, A): logit of a face less that of none; boxes (N, A, 4) and points
             (N, A, 10), relative to the anchors, see `recognition.detect`.
         """
-        maps, x = [], images
+        maps, x = [], images - self.mean
         for stage, lateral in zip(self.stages, self.lateral, strict=True):
             x = stage(x)
             maps.append(lateral(x))

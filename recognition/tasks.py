@@ -7,7 +7,6 @@ import logging
 from functools import cache
 from typing import Any
 
-import numpy as np
 import redis
 from celery import shared_task
 from celery.signals import worker_process_init
@@ -62,6 +61,7 @@ def recogniser() -> Recogniser:
         settings.MODELS_DIR,
         device=settings.TORCH_DEVICE,
         threads=settings.TORCH_THREADS,
+        precision=settings.PRECISION,
         embedder=settings.EMBEDDER,
     )
     return Recogniser(pipeline, FrameOutlet.connect(), model_facts(pipeline))
@@ -104,5 +104,5 @@ def _calibration(name: str, sha256: str) -> dict[str, Any]:
 
 @worker_process_init.connect
 def warm_up(**_: object) -> None:
-    """Load the models and run them once, so that the first person does not wait."""
-    recogniser().pipeline.analyse_pixels([np.zeros((480, 640, 3), np.uint8)])
+    """Load the models and run them, so that the first person does not wait."""
+    recogniser().pipeline.warm_up()

@@ -124,6 +124,7 @@ def _figures(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     say(f"{rounds} rounds of each part")
     figures = bench(pipeline, frames, smallest_face=options.smallest_face, rounds=rounds)
     figures["runtime"] = pipeline.runtime
+    figures["precision"] = pipeline.precision
     if options.soak > 0:
         say(f"{options.soak} frames for the memory")
         figures |= soak(pipeline, frames, count=options.soak, progress=_tenths("frames"))
@@ -185,6 +186,7 @@ def _load(options: argparse.Namespace) -> Pipeline:
             device="cpu" if options.peers else options.device,
             threads=options.threads,
             runtime=options.runtime,
+            precision=options.precision,
             embedder=options.embedder,
         )
     except ValueError as error:

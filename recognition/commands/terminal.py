@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from recognition.fetch import models_folder
 from recognition.home import home
 from recognition.pipeline import Pipeline
+from recognition.precision import Precision
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
@@ -44,12 +45,19 @@ def show_progress(done: int, total: int) -> None:
 
 
 def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None = None) -> None:
-    """--device, --threads, --smallest-face and --embedder."""
+    """--device, --threads, --precision, --smallest-face and --embedder."""
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda or auto, which takes CUDA if there is any"
     )
     parser.add_argument(
         "--threads", type=positive, default=threads, metavar="N", help="of torch, on the CPU"
+    )
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=get_args(Precision),
+        help="of the embedders: reduced is 16 bits, which auto takes where the processor is made "
+        "for it",
     )
     parser.add_argument(
         "--smallest-face",
@@ -79,6 +87,7 @@ def load_pipeline(options: argparse.Namespace) -> Pipeline:
         models_folder(home()),
         device=options.device,
         threads=options.threads,
+        precision=options.precision,
         embedder=options.embedder,
     )
 

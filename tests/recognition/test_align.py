@@ -45,8 +45,9 @@ def test_similarity_recovers_a_known_transform(
 ) -> None:
     points = placed(scale, angle, x, y)
     to_template = similarity(points, torch.tensor(TEMPLATE))
-    mapped = points[0] @ to_template[0, :, :2].T + to_template[0, :, 2]
-    torch.testing.assert_close(mapped, torch.tensor(TEMPLATE), atol=2e-3, rtol=0)
+    mapped = points[0].double() @ to_template[0, :, :2].T + to_template[0, :, 2]
+    expected = torch.tensor(TEMPLATE, dtype=torch.float64)
+    torch.testing.assert_close(mapped, expected, atol=2e-3, rtol=0)
 
 
 def test_similarity_is_the_least_squares_answer_for_points_that_fit_none() -> None:
@@ -70,9 +71,9 @@ def test_similarity_never_mirrors() -> None:
 
 def test_the_inverse_undoes_the_transform() -> None:
     transform = similarity(placed(2.5, 33, 40, -7), torch.tensor(TEMPLATE))
-    row = torch.tensor([[[0.0, 0.0, 1.0]]])
+    row = torch.tensor([[[0.0, 0.0, 1.0]]], dtype=torch.float64)
     product = torch.cat([invert(transform), row], 1) @ torch.cat([transform, row], 1)
-    torch.testing.assert_close(product[0], torch.eye(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(product[0], torch.eye(3, dtype=torch.float64), atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize(("scale", "angle"), [(1.0, 0), (1.3, 20), (1.9, -35), (0.6, 170)])

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def in_torch(models_dir: Path) -> Pipeline:
-    return Pipeline.load(models_dir, device="cpu", runtime="torch")
+    return Pipeline.load(models_dir, device="cpu", runtime="torch", precision="float32")
 
 
 @pytest.fixture(scope="module")
 def in_openvino(models_dir: Path) -> Pipeline:
-    return Pipeline.load(models_dir, device="cpu", runtime="openvino")
+    return Pipeline.load(models_dir, device="cpu", runtime="openvino", precision="float32")
 
 
 def images(*shape: int) -> torch.Tensor:

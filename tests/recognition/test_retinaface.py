@@ -11,7 +11,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from recognition.conversion import ConversionError, retinaface_state
-from recognition.retinaface import ANCHORS, STRIDES, RetinaFace, anchors
+from recognition.retinaface import ANCHORS, MEAN, STRIDES, RetinaFace, anchors
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,9 @@ def test_it_agrees_with_the_published_file(
     (statement,) = ast.parse(retinaface_files["weights.py"]).body
     assert isinstance(statement, ast.Assign)
     published = ReferenceEvaluator(onnx.load_from_string(ast.literal_eval(statement.value)))
-    images = np.random.default_rng(0).normal(0, 60, (2, 3, *size)).astype(np.float32)
-    outputs = published.run(None, {"input": images[:, ::-1]})  # it sees BGR
+    images = np.random.default_rng(0).uniform(0, 255, (2, 3, *size)).astype(np.float32)
+    less_mean = images - np.array(MEAN, np.float32)[:, None, None]
+    outputs = published.run(None, {"input": less_mean[:, ::-1]})  # it sees BGR
     boxes, scores, points = (np.asarray(output, np.float32) for output in outputs)
     with torch.inference_mode():
         margins, our_boxes, our_points = net(torch.from_numpy(images))

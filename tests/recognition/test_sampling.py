@@ -67,11 +67,7 @@ def test_views_keep_the_order_of_their_frames_across_sizes() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 3), (640, 480)])
 def test_every_size_of_image_has_levels_down_to_a_pixel(size: tuple[int, int]) -> None:
     mipmaps = Mipmaps(torch.full((1, 3, *size), 77, dtype=torch.uint8))
-    canvas = mipmaps.canvas(0, mipmaps.depth - 1)
-    width, height = canvas.sizes[-1].int().tolist()
-    x, y = canvas.corners[-1].int().tolist()
-    last = canvas.pixels[:, :, y : y + height, x : x + width]
-    assert len(canvas.sizes) == mipmaps.depth
+    last = mipmaps.level_in_float(mipmaps.depth - 1)
     assert last.numel() >= 3
     assert set(last.flatten().tolist()) == {77}
 
@@ -79,7 +75,6 @@ def test_every_size_of_image_has_levels_down_to_a_pixel(size: tuple[int, int]) -
 @pytest.mark.parametrize("step", [1.0, 2.5, 5, 11, 23])
 @pytest.mark.parametrize("size", [(203, 310), (310, 203)])
 def test_outside_the_image_is_black_at_every_scale(size: tuple[int, int], step: float) -> None:
-    """No level may show through in a view of another: they share one canvas."""
     height, width = size
     image = np.full((*size, 3), 255, np.uint8)
     x, y = width / 2 - 32 * step, height / 2 - 32 * step
