@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from recognition.detections import Detections
 from recognition.embed import normalise
 from recognition.mtcnn import Mtcnn
-from recognition.nms import suppress
+from recognition.nms import Overlap, suppress
 from recognition.sampling import ImageSet, Mipmaps, shrink
 
 WINDOW = 12  # of P-Net, in pixels of a pyramid level
@@ -99,11 +99,11 @@ def _propose(net: nn.Module, images: ImageSet, smallest_face: int) -> tuple[Tens
     levels = int(everything.level.max()) + 1
     group = everything.frame * levels + everything.level
     # Neighbouring windows often overlap by exactly a half: only whole numbers say so everywhere.
-    best = suppress(
+    best = _suppress(
         everything.windows, everything.scores, group, threshold=0.5, most=MAX_CANDIDATES
     )
     within = everything.take(best)
-    kept = within.take(suppress(within.boxes, within.scores, within.frame, threshold=0.7))
+    kept = within.take(_suppress(within.boxes, within.scores, within.frame, threshold=0.7))
     return kept.frame, _squared(_moved(kept.boxes, kept.regression))
 
 
@@ -154,7 +154,7 @@ def _refine(
         return frame, boxes
     scores, regression = net.rnet(normalise(images.sample(frame, _to_image(boxes, 24), 24)))
     likely = (scores > threshold).nonzero().squeeze(1)
-    kept = likely[suppress(boxes[likely], scores[likely], frame[likely], threshold=0.7)]
+    kept = likely[_suppress(boxes[likely], scores[likely], frame[likely], threshold=0.7)]
     return frame[kept], _squared(_moved(boxes[kept], regression[kept]))
 
 
@@ -171,8 +171,23 @@ def _finish(
     side = (windows[:, 2:] - windows[:, :2])[:, None]  # (K, 1, 2)
     placed = points[likely].reshape(-1, 2, 5).transpose(1, 2) * side + windows[:, None, :2]
     moved = _moved(windows, regression[likely])
-    kept = suppress(moved, scores, frame, threshold=0.7, overlap="smaller")
+    kept = _suppress(moved, scores, frame, threshold=0.7, overlap="smaller")
     return Detections(frame[kept], moved[kept], placed[kept], scores[kept])
+
+
+def _suppress(
+    boxes: Tensor,
+    scores: Tensor,
+    group: Tensor,
+    *,
+    threshold: float,
+    overlap: Overlap = "union",
+    most: int | None = None,
+) -> Tensor:
+    """As `suppress`, for tensors on any device."""
+    arrays = (tensor.cpu().numpy() for tensor in (boxes, scores, group))
+    kept = suppress(*arrays, threshold=threshold, overlap=overlap, most=most)
+    return torch.from_numpy(kept).to(boxes.device)
 
 
 def _moved(boxes: Tensor, regression: Tensor) -> Tensor:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from recognition.align import invert, similarity
+from recognition.align import Array, upright
 from recognition.cascade import cascade
 from recognition.detections import Detections
 from recognition.mtcnn import Mtcnn
@@ -25,6 +27,7 @@ from recognition.nms import suppress
 from recognition.retinaface import anchors
 from recognition.sampling import ImageSet, Mipmaps, shrink
 
+Integers = NDArray[np.int64]
 DetectorName = Literal["retinaface", "mtcnn"]
 
 SMALLEST_SEEN = 20
@@ -76,26 +79,31 @@ class DetectorSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What anchors of a batch of pictures see, in a picture's pixels from its corner.
+
+    picture (K,) int64, margins (K,): logit of a face less that of none, boxes (K, 4),
+    points (K, 5, 2).
+    """
+
+    picture: Integers
+    margins: Array
+    boxes: Array
+    points: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """frame (N,), boxes (N, 4), points (N, 5, 2), margins (N,).
+    """frame (N,) int64, boxes (N, 4), points (N, 5, 2), margins (N,).
 
     sides: (N,) roots of the boxes' areas, in pixels of the reduced image.
     """
 
-    frame: Tensor
-    boxes: Tensor
-    points: Tensor
-    margins: Tensor
-    sides: Tensor
-
-    def take(self, rows: Tensor) -> _Found:
-        return _Found(
-            self.frame[rows],
-            self.boxes[rows],
-            self.points[rows],
-            self.margins[rows],
-            self.sides[rows],
-        )
+    frame: Integers
+    boxes: Array
+    points: Array
+    margins: Array
+    sides: Array
 
 
 def detect(net: nn.Module, images: ImageSet, settings: DetectorSettings) -> Detections:
@@ -113,15 +121,20 @@ def detect(net: nn.Module, images: ImageSet, settings: DetectorSettings) -> Dete
         for frames, mipmaps in images.batches
         for level, size, largest in _levels(mipmaps, settings.smallest_face)
     ]
-    frame = torch.cat([part.frame for part in parts])
-    boxes = torch.cat([part.boxes for part in parts])
-    margins = torch.cat([part.margins for part in parts])
+    frame = np.concatenate([part.frame for part in parts])
+    boxes = np.concatenate([part.boxes for part in parts])
+    margins = np.concatenate([part.margins for part in parts])
     kept = suppress(boxes, margins, frame, threshold=_OVERLAP, most=MAX_CANDIDATES)
-    frame = frame[kept]
-    points = torch.cat([part.points for part in parts])[kept]
-    sides = torch.cat([part.sides for part in parts])[kept]
-    points = second_look(net, images, frame, points, sides)
-    return Detections(frame, boxes[kept].float(), points.float(), margins[kept].sigmoid())
+    points = np.concatenate([part.points for part in parts])[kept]
+    sides = np.concatenate([part.sides for part in parts])[kept]
+    points = second_look(net, images, frame[kept], points, sides)
+    return Detections(
+        torch.from_numpy(frame[kept]).to(images.device),
+        *(
+            torch.from_numpy(values.astype(np.float32)).to(images.device)
+            for values in (boxes[kept], points, _probability(margins[kept]))
+        ),
+    )
 
 
 def _levels(mipmaps: Mipmaps, smallest_face: int) -> list[tuple[Tensor, tuple[int, int], float]]:
@@ -147,27 +160,22 @@ def _look(
     net: nn.Module, frames: Tensor, level: Tensor, size: tuple[int, int], largest: float
 ) -> _Found:
     """What the network finds in images of one size, in pixels of the originals of `size`."""
-    margins, boxes, points = net(level.float())
-    place = _anchors(level.shape[2], level.shape[3], level.device)
-    image, cell = (margins > math.log(THRESHOLD / (1 - THRESHOLD))).nonzero(as_tuple=True)
-    place = place[cell]
-    per_pixel = place.new_tensor([size[1] / level.shape[3], size[0] / level.shape[2]])
-    # In double precision, for the sake of equal bits in any batch: see `align.similarity`.
-    here = _boxes(boxes[image, cell].double(), place)
-    sides = (here[:, 2:] - here[:, :2]).prod(1).sqrt()
-    found = _Found(
-        frames[image],
-        here * per_pixel.repeat(2),
-        _points(points[image, cell].double(), place) * per_pixel - 0.5,
-        margins[image, cell],
-        sides,
+    seen = _seen(net, level.float(), math.log(THRESHOLD / (1 - THRESHOLD)))
+    sides = np.sqrt((seen.boxes[:, 2:] - seen.boxes[:, :2]).prod(1))
+    per_pixel = np.array([size[1] / level.shape[3], size[0] / level.shape[2]])
+    near = sides <= largest
+    return _Found(
+        frames.cpu().numpy()[seen.picture[near]],
+        seen.boxes[near] * np.tile(per_pixel, 2),
+        seen.points[near] * per_pixel - 0.5,
+        seen.margins[near],
+        sides[near],
     )
-    return found if math.isinf(largest) else found.take(sides <= largest)
 
 
 def second_look(
-    net: nn.Module, images: ImageSet, frame: Tensor, points: Tensor, sides: Tensor
-) -> Tensor:
+    net: nn.Module, images: ImageSet, frame: Integers, points: Array, sides: Array
+) -> Array:
     """The points of faces, placed anew in a view of each face, upright and of one size.
 
     Both looks err by about the same part of a pixel of what they saw, so that each counts by the
@@ -175,69 +183,85 @@ def second_look(
     stay as they are.
 
     Args:
+        frame: (N,) int64, each face's image.
         points: (N, 5, 2) image coordinates, found in a reduced image.
         sides: (N,) of the faces there, in its pixels.
 
     Returns:
-        (N, 5, 2) float64.
+        (N, 5, 2).
     """
     if len(frame) == 0:
-        return points.double()
-    to_image = invert(similarity(points, points.new_tensor(_UPRIGHT)))
-    views = images.sample(frame, to_image, SECOND_LOOK)
-    margins, boxes, offsets = net(views)
-    found, seen = _agreed(margins, boxes, offsets)
-    found = found @ to_image[:, :, :2].transpose(1, 2) + to_image[:, None, :, 2]
-    share = torch.where(seen, 1 / (1 + (sides / _SIDE_IN_VIEW).square()), 0)
-    placed = points.double().lerp(found, share.double()[:, None, None])
-    return placed - placed.new_tensor(_OFFSETS) @ to_image[:, :, :2].transpose(1, 2)
+        return points
+    to_image = upright(points, _UPRIGHT)
+    views = images.sample(
+        torch.from_numpy(frame).to(images.device),
+        torch.from_numpy(to_image.astype(np.float32)).to(images.device),
+        SECOND_LOOK,
+    )
+    placed, sure = _agreed(_seen(net, views, 0.0), len(frame))
+    turn, start = to_image[:, :, :2].swapaxes(1, 2), to_image[:, None, :, 2]
+    share = np.where(sure, 1 / (1 + (sides / _SIDE_IN_VIEW) ** 2), 0)[:, None, None]
+    both = np.where(share > 0, points + share * (placed @ turn + start - points), points)
+    return both - np.array(_OFFSETS) @ turn
 
 
-def _agreed(margins: Tensor, boxes: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+def _agreed(seen: _Seen, count: int) -> tuple[Array, NDArray[np.bool_]]:
     """The points of the face in the middle of each view: (N, 5, 2), and whether there is one (N,).
 
     All anchors that see the face have their say: a single one errs by half as much again.
+
+    Args:
+        count: of the views, N.
     """
-    place = _anchors(SECOND_LOOK, SECOND_LOOK, margins.device)
-    view, cell = (margins > 0).nonzero(as_tuple=True)
-    say, there = margins[view, cell].double().sigmoid(), place[cell]
-    told = _boxes(boxes[view, cell].double(), there)
-    here = _overlap(told, told.new_tensor([_FACE_IN_VIEW])) > _LEAST_OVERLAP
-    best = say.new_zeros(margins.shape)
-    best[view, cell] = say * here
-    surest = say.new_zeros(boxes.shape)
-    surest[view, cell] = told
-    surest = surest[torch.arange(len(boxes), device=view.device), best.argmax(1)]  # (N, 4)
-    say = say * (here & (_overlap(told, surest[view]) > _SAME))
-    total = say.new_zeros(len(margins)).index_add_(0, view, say)
-    sums = say.new_zeros((len(margins), 5, 2))
-    sums.index_add_(0, view, _points(offsets[view, cell].double(), there) * say[:, None, None])
-    return sums / total.clamp(min=1e-6)[:, None, None] - 0.5, total > 0
+    say = _probability(seen.margins)
+    say = say * (_overlap(seen.boxes, np.array([_FACE_IN_VIEW])) > _LEAST_OVERLAP)
+    surest = np.zeros((count, 4))
+    rising = np.argsort(say, kind="stable")
+    surest[seen.picture[rising]] = seen.boxes[rising]  # the last one written stays
+    say = say * (_overlap(seen.boxes, surest[seen.picture]) > _SAME)
+    total = np.bincount(seen.picture, say, count)
+    sums = np.zeros((count, 5, 2))
+    np.add.at(sums, seen.picture, seen.points * say[:, None, None])
+    return sums / total.clip(1e-6)[:, None, None] - 0.5, total > 0
+
+
+def _seen(net: nn.Module, pictures: Tensor, least: float) -> _Seen:
+    """What anchors with more than the least margin see in pictures (B, 3, h, w), 0..255.
+
+    In double precision, for the sake of equal bits in any batch: see `align.cut_upright`.
+    """
+    margins, boxes, points = net(pictures)
+    picture, cell = (margins > least).nonzero(as_tuple=True)
+    found = torch.cat(
+        [margins[picture, cell, None], boxes[picture, cell], points[picture, cell]], 1
+    )
+    values = found.cpu().double().numpy()
+    place = _anchors(pictures.shape[2], pictures.shape[3])[cell.cpu().numpy()]
+    middle, side = place[:, :2], place[:, 2:]
+    centre = middle + values[:, 1:3] * (_VARIANCES[0] * side)
+    half = np.exp(values[:, 3:5] * _VARIANCES[1]) * (side / 2)
+    return _Seen(
+        picture.cpu().numpy(),
+        values[:, 0],
+        np.concatenate([centre - half, centre + half], 1),
+        middle[:, None] + values[:, 5:].reshape(-1, 5, 2) * (_VARIANCES[0] * side[:, None]),
+    )
 
 
 @lru_cache(maxsize=64)  # the cameras' sizes
-def _anchors(height: int, width: int, device: torch.device) -> Tensor:
-    return anchors(height, width).to(device)
+def _anchors(height: int, width: int) -> Array:
+    return anchors(height, width).double().numpy()
 
 
-def _boxes(offsets: Tensor, place: Tensor) -> Tensor:
-    """(A, 4) offsets at anchors (A, 3) to x1, y1, x2, y2."""
-    centre, side = place[:, :2], place[:, 2:]
-    middle = centre + offsets[..., :2] * (_VARIANCES[0] * side)
-    half = (offsets[..., 2:] * _VARIANCES[1]).exp() * (side / 2)
-    return torch.cat([middle - half, middle + half], -1)
+def _probability(margins: Array) -> Array:
+    probability: Array = 1 / (1 + np.exp(-margins))
+    return probability
 
 
-def _points(offsets: Tensor, place: Tensor) -> Tensor:
-    """(A, 10) offsets at anchors (A, 3) to (A, 5, 2), from the image's corner."""
-    centre, side = place[:, None, :2], place[:, None, 2:]
-    return centre + offsets.reshape(-1, 5, 2) * (_VARIANCES[0] * side)
-
-
-def _overlap(boxes: Tensor, other: Tensor) -> Tensor:
+def _overlap(boxes: Array, other: Array) -> Array:
     """(N, 4) and (N or 1, 4) to (N,): intersection over union."""
-    sides = torch.minimum(boxes[..., 2:], other[..., 2:])
-    sides = sides - torch.maximum(boxes[..., :2], other[..., :2])
-    shared = sides.clamp(min=0).prod(-1)
-    area = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
-    return shared / (area + (other[..., 2:] - other[..., :2]).prod(-1) - shared)
+    sides = np.minimum(boxes[:, 2:], other[:, 2:]) - np.maximum(boxes[:, :2], other[:, :2])
+    shared = sides.clip(0).prod(1)
+    area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
+    overlap: Array = shared / (area + (other[:, 2:] - other[:, :2]).prod(1) - shared)
+    return overlap

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 # A head's eyes, nose tip and corners of the mouth: x to the image's right, y down, z away from
 # the camera, in distances between the eyes; their mean is the origin. The average of the
@@ -20,8 +22,8 @@ HEAD = (
     (0.4141, 0.5130, 0.1819),
 )
 
-_HEAD = torch.tensor(HEAD)
-_TO_AFFINE = torch.linalg.pinv(_HEAD).T
+_HEAD = np.array(HEAD)
+_TO_AFFINE = np.linalg.pinv(_HEAD).T
 
 # Of the fit's two dimensions: narrower is a line, which no head seen from anywhere gives.
 _NARROWEST = 1e-3
@@ -40,15 +42,15 @@ class HeadPose:
     sound: whether the points are finite and no line; if not, angles and size are 0, misfit 1.
     """
 
-    yaw: Tensor
-    pitch: Tensor
-    roll: Tensor
-    misfit: Tensor
-    size: Tensor
-    sound: Tensor
+    yaw: Array
+    pitch: Array
+    roll: Array
+    misfit: Array
+    size: Array
+    sound: NDArray[np.bool_]
 
 
-def head_pose(points: Tensor) -> HeadPose:
+def head_pose(points: Array) -> HeadPose:
     """Fit `HEAD` to each face's points under scaled orthography.
 
     The least-squares affine map of the head onto the points, then the scaled rotation nearest to
@@ -56,42 +58,43 @@ def head_pose(points: Tensor) -> HeadPose:
     profile, where the eyes fall into one.
 
     Args:
-        points: (N, 5, 2) float32 image coordinates, ordered as `HEAD`.
+        points: (N, 5, 2) image coordinates, ordered as `HEAD`.
     """
-    head, to_affine = (constant.to(points) for constant in (_HEAD, _TO_AFFINE))
-    seen = points - points.mean(1, keepdim=True)
-    affine = seen.transpose(1, 2) @ to_affine  # (N, 2, 3)
-    rows, sound = _orthonormal(affine)
-    depth = torch.linalg.cross(rows[:, 0], rows[:, 1])
-    shown = (rows @ head.T).transpose(1, 2)
-    spread = seen.square().sum((1, 2))
-    size = (shown * seen).sum((1, 2)) / shown.square().sum((1, 2))
-    left = (seen - size[:, None, None] * shown).square().sum((1, 2)) / spread
-    values = torch.stack(
-        [
-            torch.rad2deg(torch.atan2(depth[:, 0], depth[:, 2])),
-            -torch.rad2deg(torch.asin(depth[:, 1].clamp(-1, 1))),
-            torch.rad2deg(torch.atan2(-rows[:, 0, 1], rows[:, 1, 1])),
-            size,
-            left.sqrt(),
-        ]
-    )
-    nothing = values.new_tensor([0, 0, 0, 0, 1])[:, None]
-    yaw, pitch, roll, size, misfit = torch.where(sound, values, nothing).unbind()
+    with np.errstate(all="ignore"):  # points that are none come out as not sound
+        seen = points - points.mean(1, keepdims=True)
+        rows, sound = _orthonormal(seen.swapaxes(1, 2) @ _TO_AFFINE)
+        depth = np.cross(rows[:, 0], rows[:, 1])
+        shown = (rows @ _HEAD.T).swapaxes(1, 2)
+        spread = (seen * seen).sum((1, 2))
+        size = (shown * seen).sum((1, 2)) / (shown * shown).sum((1, 2))
+        left = ((seen - size[:, None, None] * shown) ** 2).sum((1, 2)) / spread
+        values = np.stack(
+            [
+                np.rad2deg(np.arctan2(depth[:, 0], depth[:, 2])),
+                -np.rad2deg(np.arcsin(depth[:, 1].clip(-1, 1))),
+                np.rad2deg(np.arctan2(-rows[:, 0, 1], rows[:, 1, 1])),
+                size,
+                np.sqrt(left),
+            ]
+        )
+    yaw, pitch, roll, size, misfit = np.where(sound, values, _NOTHING)
     return HeadPose(yaw, pitch, roll, misfit, size, sound)
 
 
-def _orthonormal(affine: Tensor) -> tuple[Tensor, Tensor]:
+_NOTHING = np.array([0, 0, 0, 0, 1])[:, None]
+
+
+def _orthonormal(affine: Array) -> tuple[Array, NDArray[np.bool_]]:
     """The two orthonormal rows nearest to each (2, 3) map's, and whether there are any.
 
     S⁻¹ A with S the root of A Aᵀ, which for two rows has a closed form.
     """
-    gram = affine @ affine.transpose(1, 2)
+    gram = affine @ affine.swapaxes(1, 2)
     a, b, d = gram[:, 0, 0], gram[:, 0, 1], gram[:, 1, 1]
-    root_det = (a * d - b * b).clamp(min=0).sqrt()
+    root_det = np.sqrt((a * d - b * b).clip(0))
     # The root of a 2x2 matrix G is (G + sqrt(det G) 1) / t, its inverse the adjugate's share.
-    t = (a + d + 2 * root_det).sqrt()
-    adjugate = torch.stack([d + root_det, -b, -b, a + root_det], 1).reshape(-1, 2, 2)
+    t = np.sqrt(a + d + 2 * root_det)
+    adjugate = np.stack([d + root_det, -b, -b, a + root_det], 1).reshape(-1, 2, 2)
     inverse = adjugate / (t * root_det)[:, None, None]
-    sound = torch.isfinite(t) & (root_det > _NARROWEST * (a + d))
+    sound = np.isfinite(t) & (root_det > _NARROWEST * (a + d))
     return inverse @ affine, sound

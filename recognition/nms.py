@@ -1,24 +1,25 @@
-"""Greedy non-maximum suppression in plain torch, for many groups of boxes at once."""
+"""Greedy non-maximum suppression, for many groups of boxes at once."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 Overlap = Literal["union", "smaller"]
+Numbers = NDArray[Any]
 
 
 def suppress(
-    boxes: Tensor,
-    scores: Tensor,
-    group: Tensor,
+    boxes: Numbers,
+    scores: Numbers,
+    group: NDArray[np.int64],
     *,
     threshold: float,
     overlap: Overlap = "union",
     most: int | None = None,
-) -> Tensor:
+) -> NDArray[np.int64]:
     """Indices of the boxes that no better kept box of their group overlaps too much.
 
     The greedy rule: from the best score down, a box is kept unless its overlap with a kept one
@@ -36,45 +37,43 @@ def suppress(
         (K,) int64, sorted by group, then by falling score.
     """
     if len(boxes) == 0:
-        return group.new_zeros(0)
-    order = scores.argsort(descending=True, stable=True)
-    order = order[group[order].argsort(stable=True)]
+        return np.zeros(0, np.int64)
+    order = np.lexsort((-scores, group))
     row = group[order]
-    counts = torch.bincount(row)
-    column = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[row]
+    counts = np.bincount(row)
+    column = np.arange(len(order)) - (counts.cumsum() - counts)[row]
     if most is not None:
         within = column < most
         order, row, column = order[within], row[within], column[within]
-        counts = counts.clamp(max=most)
-    padded = boxes.new_zeros((len(counts), int(counts.max()), 4))
+        counts = counts.clip(max=most)
+    padded = np.zeros((len(counts), int(counts.max()), 4), boxes.dtype)
     padded[row, column] = boxes[order]
-    return order[_greedy(padded, threshold, overlap)[row, column]]
+    kept: NDArray[np.int64] = order[_greedy(padded, threshold, overlap)[row, column]]
+    return kept
 
 
-def _greedy(boxes: Tensor, threshold: float, overlap: Overlap) -> Tensor:
-    """(G, K, 4), best first, to (G, K) bool.
+def _greedy(boxes: Numbers, threshold: float, overlap: Overlap) -> NDArray[np.bool_]:
+    """(G, K, 4), best first, to (G, K).
 
     Whether a box is kept depends only on better ones, so repeating "kept unless a kept one
     overlaps" for all at once reaches the greedy answer; it is there when nothing changes.
     """
-    beaten_by = (_overlaps(boxes, overlap) > threshold).triu(1)  # [g, i, j]: i is better than j
-    kept = boxes.new_ones(boxes.shape[:2], dtype=torch.bool)
+    beaten_by = np.triu(_overlaps(boxes, overlap) > threshold, 1)  # [g, i, j]: i is better than j
+    kept: NDArray[np.bool_] = np.ones(boxes.shape[:2], np.bool_)
     while True:
-        following = ~(beaten_by & kept[:, :, None]).any(1)
-        if torch.equal(following, kept):
+        following = ~np.any(beaten_by & kept[:, :, None], axis=1)
+        if np.array_equal(following, kept):
             return kept
         kept = following
 
 
-def _overlaps(boxes: Tensor, overlap: Overlap) -> Tensor:
+def _overlaps(boxes: Numbers, overlap: Overlap) -> Numbers:
     """(G, K, 4) to (G, K, K). Empty boxes overlap nothing."""
-    left, top, right, bottom = boxes.unbind(-1)
-    width = torch.minimum(right[:, :, None], right[:, None])
-    width = width.sub_(torch.maximum(left[:, :, None], left[:, None])).clamp_(min=0)
-    height = torch.minimum(bottom[:, :, None], bottom[:, None])
-    height = height.sub_(torch.maximum(top[:, :, None], top[:, None])).clamp_(min=0)
-    shared = width.mul_(height)
-    area = (right - left).clamp_(min=0) * (bottom - top).clamp_(min=0)
+    low, high = boxes[..., :2], boxes[..., 2:]
+    shared = np.minimum(high[:, :, None], high[:, None]) - np.maximum(low[:, :, None], low[:, None])
+    common = shared.clip(0).prod(-1)
+    area = (high - low).clip(0).prod(-1)
     first, second = area[:, :, None], area[:, None]
-    whole = first + second - shared if overlap == "union" else torch.minimum(first, second)
-    return torch.where(whole > 0, shared / whole, 0)
+    whole = first + second - common if overlap == "union" else np.minimum(first, second)
+    result: Numbers = np.divide(common, whole, out=np.zeros_like(common), where=whole > 0)
+    return result

@@ -149,22 +149,23 @@ class Pipeline:
 
         The first runs of a shape prepare kernels for it; whoever came first would wait for them.
         """
-        frame = np.zeros((height, width, 3), np.uint8)
+        side = 0.3 * min(width, height)
+        corner = np.array([0.3 * width, 0.3 * height])
+        number, whole = np.zeros(1, np.int64), np.ones(1)
+        points = corner + np.array([TEMPLATE]) * (side / FACE_SIZE)
+        box = torch.tensor([[*corner, *(corner + side)]], dtype=torch.float32)
+        face = Detections(
+            torch.from_numpy(number).to(self.device),
+            box.to(self.device),
+            torch.from_numpy(points.astype(np.float32)).to(self.device),
+            torch.ones(1, device=self.device),
+        )
         with torch.inference_mode():
-            images = ImageSet([frame], self.device)
-            box = torch.tensor([[0.3, 0.3, 0.6, 0.7]], device=self.device)
-            box = box * box.new_tensor([width, height, width, height])
-            points = box.new_tensor([TEMPLATE]) * (box[:, 2] - box[:, 0]) / FACE_SIZE
-            face = Detections(
-                box.new_zeros(1, dtype=torch.int64),
-                box,
-                points + box[:, None, :2],
-                box.new_ones(1),
-            )
+            images = ImageSet([np.zeros((height, width, 3), np.uint8)], self.device)
             for _ in range(_WARM_RUNS):
                 detect(self.detector, images, DetectorSettings())
                 if not isinstance(self.detector, Mtcnn):
-                    second_look(self.detector, images, face.frame, face.points, face.scores)
+                    second_look(self.detector, images, number, points, whole)
                 self._measure(images, face, [True])
 
     @property

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recognition.head_pose import HeadPose, head_pose
+from recognition.head_pose import Array, HeadPose, head_pose
 from recognition.types import Quality, Shortfall
 
 SUFFICIENT = 0.55
@@ -40,15 +41,15 @@ _EYES, _MOUTH, _SIDES = (-0.011, 0.289), (-0.239, 0.152), (-0.735, -0.145)
 class _Measured:
     """(N,) each; see `Quality`. sharpness and contrast as decimal logarithms, too."""
 
-    eye_distance: Tensor
+    eye_distance: Array
     pose: HeadPose
-    log_sharpness: Tensor
-    brightness: Tensor
-    contrast: Tensor
-    log_contrast: Tensor
-    clipped: Tensor
-    evenness: Tensor
-    certainty: Tensor | None
+    log_sharpness: Array
+    brightness: Array
+    contrast: Array
+    log_contrast: Array
+    clipped: Array
+    evenness: Array
+    certainty: Array | None
 
 
 def measure(faces: Tensor, points: Tensor, lengths: Tensor | None = None) -> list[Quality]:
@@ -65,34 +66,42 @@ def measure(faces: Tensor, points: Tensor, lengths: Tensor | None = None) -> lis
     """
     if len(faces) == 0:
         return []
-    measured = _measure(faces, points, lengths)
+    known = None if lengths is None else _array(lengths)
+    with np.errstate(all="ignore"):  # what is no number scores nothing
+        measured = _measure(_array(_of_pixels(faces)), _array(points), known)
+        rows = np.nan_to_num(_rows(measured), nan=0, posinf=0, neginf=0).tolist()
+    return [_quality(row, certain=lengths is not None) for row in rows]
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.cpu().double().numpy()
+
+
+def _rows(measured: _Measured) -> Array:
+    """(N, 21), in the order in which `_quality` reads them."""
     components = _components(measured)
     logit = _score(measured)
-    sound = measured.pose.sound & torch.isfinite(logit)
-    score, components = torch.where(sound, logit.sigmoid(), 0), torch.where(sound, components, 0)
-    lowest, which = components.min(0)
-    columns = torch.stack(
-        [
-            measured.eye_distance,
-            measured.pose.size,
-            10**measured.log_sharpness,
-            measured.brightness,
-            measured.contrast,
-            measured.clipped,
-            measured.pose.yaw,
-            measured.pose.pitch,
-            measured.pose.roll,
-            measured.pose.misfit,
-            measured.evenness,
-            score if measured.certainty is None else measured.certainty,
-            score,
-            torch.where(lowest < _SEEN, which, len(_NAMED)).float(),
-            *components,
-        ],
-        1,
-    )
-    rows = columns.nan_to_num(0, 0, 0).tolist()
-    return [_quality(row, certain=lengths is not None) for row in rows]
+    sound = measured.pose.sound & np.isfinite(logit)
+    score = np.where(sound, 1 / (1 + np.exp(-logit)), 0)
+    components = np.where(sound, components, 0)
+    columns = [
+        measured.eye_distance,
+        measured.pose.size,
+        10**measured.log_sharpness,
+        measured.brightness,
+        measured.contrast,
+        measured.clipped,
+        measured.pose.yaw,
+        measured.pose.pitch,
+        measured.pose.roll,
+        measured.pose.misfit,
+        measured.evenness,
+        score if measured.certainty is None else measured.certainty,
+        score,
+        np.where(components.min(0) < _SEEN, components.argmin(0), len(_NAMED)),
+        *components,
+    ]
+    return np.stack(columns, 1)
 
 
 def _quality(row: list[float], *, certain: bool) -> Quality:
@@ -116,20 +125,33 @@ def _quality(row: list[float], *, certain: bool) -> Quality:
     )
 
 
-def _measure(faces: Tensor, points: Tensor, lengths: Tensor | None) -> _Measured:
+def _measure(of_pixels: Array, points: Array, lengths: Array | None) -> _Measured:
+    log_sharpness, brightness, contrast, clipped, evenness = of_pixels
+    return _Measured(
+        eye_distance=np.hypot(*(points[:, 1] - points[:, 0]).T),
+        pose=head_pose(points),
+        log_sharpness=log_sharpness,
+        brightness=brightness,
+        contrast=contrast,
+        log_contrast=np.log10(contrast + 0.005),
+        clipped=clipped,
+        evenness=evenness,
+        certainty=None if lengths is None else lengths / _MEDIAN_LENGTH,
+    )
+
+
+def _of_pixels(faces: Tensor) -> Tensor:
+    """(5, N): what the pixels tell, in the order in which `_measure` reads it."""
     luma = _luma(faces)
     centre = luma[:, _CENTRE, _CENTRE]
-    contrast = centre.std((1, 2)) / 255
-    return _Measured(
-        eye_distance=(points[:, 1] - points[:, 0]).norm(dim=1),
-        pose=head_pose(points),
-        log_sharpness=_log_sharpness(centre),
-        brightness=centre.mean((1, 2)) / 255,
-        contrast=contrast,
-        log_contrast=(contrast + 0.005).log10(),
-        clipped=((centre < 4) | (centre > 251)).float().mean((1, 2)),
-        evenness=_evenness(luma),
-        certainty=None if lengths is None else lengths / _MEDIAN_LENGTH,
+    return torch.stack(
+        [
+            _log_sharpness(centre),
+            centre.mean((1, 2)) / 255,
+            centre.std((1, 2)) / 255,
+            ((centre < 4) | (centre > 251)).float().mean((1, 2)),
+            _evenness(luma),
+        ]
     )
 
 
@@ -173,48 +195,48 @@ def _evenness(luma: Tensor) -> Tensor:
 _NAMED = tuple(name for name in Shortfall if name is not Shortfall.UNCLEAR)
 
 
-def _components(measured: _Measured) -> Tensor:
+def _components(measured: _Measured) -> Array:
     """(7, N), in the order of `_NAMED`: the share of the genuine score that each leaves."""
     pose = measured.pose
     contrast = _ramp(measured.log_contrast, -2.1, -1.2)
     dark = measured.brightness < _DARK
-    turned = torch.minimum(_ramp(-pose.yaw.abs(), -100, -20), _ramp(-pose.pitch.abs(), -65, -22))
-    return torch.stack(
+    turned = np.minimum(_ramp(-np.abs(pose.yaw), -100, -20), _ramp(-np.abs(pose.pitch), -65, -22))
+    return np.stack(
         [
-            _ramp(pose.size.log2(), 1.4, 4.0),
+            _ramp(np.log2(pose.size), 1.4, 4.0),
             _ramp(measured.log_sharpness, -2.0, -0.9),
-            torch.where(dark, contrast, 1),
+            np.where(dark, contrast, 1),
             _ramp(-measured.brightness, -1.02, -0.8),
-            torch.where(dark, 1, contrast),
-            torch.minimum(turned, _ramp(-pose.misfit, -0.45, -0.15)),
+            np.where(dark, 1, contrast),
+            np.minimum(turned, _ramp(-pose.misfit, -0.45, -0.15)),
             _ramp(measured.evenness, -1.2, 0.2),
         ]
     )
 
 
-def _score(measured: _Measured) -> Tensor:
+def _score(measured: _Measured) -> Array:
     """(N,): the logit of the cosine to be expected, by a logistic regression.
 
     The embedder's length tells of turned heads and glare already, so they have no weight beside
     it. It also falls with the contrast, faster than the genuine score: that is given back.
     """
     pose = measured.pose
-    light = (measured.log_contrast + 1.4).clamp(max=0)
-    small = (pose.size / 17.4).log2().clamp(max=0)
-    blurred = (measured.log_sharpness + 0.9).clamp(max=0)
-    covered = measured.evenness.clamp(max=0)
+    light = np.minimum(measured.log_contrast + 1.4, 0)
+    small = np.minimum(np.log2(pose.size / 17.4), 0)
+    blurred = np.minimum(measured.log_sharpness + 0.9, 0)
+    covered = np.minimum(measured.evenness, 0)
     if measured.certainty is not None:
-        grey = (measured.log_contrast + 1.0).clamp(max=0)
-        known = 1.02 + 2.93 * measured.certainty.log() - 1.23 * grey
+        grey = np.minimum(measured.log_contrast + 1.0, 0)
+        known: Array = 1.02 + 2.93 * np.log(measured.certainty) - 1.23 * grey
         return known + 3.52 * light + 0.15 * small + 0.90 * blurred + 0.42 * covered
-    turned = (pose.yaw.abs() / 60 - 0.25).clamp(min=0)
-    raised = (pose.pitch.abs() / 60 - 0.33).clamp(min=0)
-    glare = (measured.brightness - 0.78).clamp(min=0)
-    odd = (pose.misfit - 0.12).clamp(min=0)
-    lost = 0.93 * turned + 1.89 * raised + 4.60 * glare + 7.40 * odd
+    turned = np.maximum(np.abs(pose.yaw) / 60 - 0.25, 0)
+    raised = np.maximum(np.abs(pose.pitch) / 60 - 0.33, 0)
+    glare = np.maximum(measured.brightness - 0.78, 0)
+    odd = np.maximum(pose.misfit - 0.12, 0)
+    lost: Array = 0.93 * turned + 1.89 * raised + 4.60 * glare + 7.40 * odd
     return 0.89 + 5.06 * light + 0.35 * small + 1.91 * blurred + 0.71 * covered - lost
 
 
-def _ramp(value: Tensor, nothing: float, full: float) -> Tensor:
+def _ramp(value: Array, nothing: float, full: float) -> Array:
     """0 up to `nothing`, 1 from `full` on, straight in between."""
-    return ((value - nothing) / (full - nothing)).clamp(0, 1)
+    return ((value - nothing) / (full - nothing)).clip(0, 1)

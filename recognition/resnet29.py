@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recognition.align import invert, similarity
+from recognition.align import cut_upright
 from recognition.compiled import CompiledNet
 from recognition.sampling import ImageSet
 
@@ -106,8 +106,7 @@ def chips(images: ImageSet, frame: Tensor, points: Tensor) -> Tensor:
     Returns:
         (N, 3, 150, 150) float32 RGB, 0..255; black where the chip leaves the image.
     """
-    to_chip = similarity(points, points.new_tensor(TEMPLATE))
-    return images.sample(frame, invert(to_chip), CHIP_SIZE)
+    return cut_upright(images, frame, points, TEMPLATE, CHIP_SIZE)
 
 
 def describe(net: nn.Module, faces: Tensor) -> Tensor:
