@@ -16,8 +16,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *(f"{may}_consent" for may in ("view", "add", "change")),
         *(f"{may}_enrolmentphoto" for may in ("view", "add", "delete")),
     ),
-    # Answers "why was I not recognised?".
-    "Site manager": (*(f"view_{noun}" for noun in _SEES), "view_consent", "view_threshold"),
+    # Answers "why was I not recognised?", and for what a wrong acceptance may cost.
+    "Site manager": (
+        *(f"view_{noun}" for noun in _SEES),
+        "view_consent",
+        *(f"{may}_threshold" for may in ("view", "add")),
+    ),
     # Installs, pairs kiosks, sets thresholds; sees no photos and no attendance.
     "IT": (
         *(f"{may}_{noun}" for noun in ("site", "kiosk") for may in ("view", "add", "change")),

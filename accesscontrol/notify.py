@@ -51,6 +51,11 @@ def wake_enrolment() -> None:
     _wake("recognition.process_photos", expires=60.0)
 
 
+def wake_survey() -> None:
+    """Tell a worker that a gallery is to be compared with itself."""
+    _wake("recognition.survey_galleries", expires=60.0)
+
+
 def _wake(task: str, expires: float) -> None:
     try:
         waker.send_task(task, expires=expires, retry=False)

@@ -179,6 +179,7 @@ CELERY_TASK_DEFAULT_QUEUE = "enrolment"
 CELERY_TASK_ROUTES = {
     "recognition.drain_slots": {"queue": "recognition"},
     "recognition.process_photos": {"queue": "enrolment"},
+    "recognition.survey_galleries": {"queue": "enrolment"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -199,6 +200,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "recognition.process_photos",
         "schedule": 10.0,
         "options": {"expires": 10.0},
+    },
+    # Galleries that have changed are compared with themselves, and thresholds solved again.
+    "survey-galleries": {
+        "task": "recognition.survey_galleries",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
     },
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from django.db import transaction
 
@@ -13,6 +14,10 @@ DEFAULT_FALSE_MATCH_RATE = "1e-6"
 """1:1 rate that a new site starts at: with 100 employees about 1 search of a stranger in 10,000."""
 DEFAULT_MARGIN = 0.05
 """Where the calibration does not tell the score's scale."""
+
+
+HIGHEST_FALSE_MATCH_RATE = "1e-2"
+"""A threshold at which the model takes more people for each other than this is none for a door."""
 
 
 class ThresholdError(ValueError):
@@ -36,7 +41,17 @@ def check(value: float, margin: float) -> None:
         )
 
 
-@transaction.atomic
+def check_for_door(model_version: ModelVersion, value: float) -> None:
+    """Raise ThresholdError for a threshold below the model's calibrated 1e-2 false match rate."""
+    lowest = for_false_match_rate(model_version, HIGHEST_FALSE_MATCH_RATE)
+    if lowest is not None and value < lowest:
+        raise ThresholdError(
+            f"{value:g} is too low for a door: below {lowest:g} {model_version} takes more than 1 "
+            "in 100 people for another. Choose a higher one; where too many are refused, enrol "
+            "more photos of them."
+        )
+
+
 def set_threshold(
     site: Site,
     model_version: ModelVersion,
@@ -47,22 +62,30 @@ def set_threshold(
     by: User | None,
 ) -> Threshold:
     """Put a threshold into force from now on; earlier rows stay as they are."""
-    check(value, margin)
-    row = Threshold.objects.create(
-        site=site,
-        model_version=model_version,
-        value=value,
-        margin=margin,
-        false_match_rate=false_match_rate_at(model_version, value),
-        reason=reason,
-        set_by=by,
+    return put(
+        Threshold(
+            site=site, model_version=model_version, value=value, margin=margin, reason=reason
+        ),
+        by,
     )
-    audit.record(
-        audit.actor_of(by),
-        "set_threshold",
-        f"site:{site.pk}",
-        {"value": value, "margin": margin, "model_version": model_version.pk, "reason": reason},
-    )
+
+
+@transaction.atomic
+def put(row: Threshold, by: User | None) -> Threshold:
+    """Check and append a row, with its budget and basis if it has them. Raises ThresholdError."""
+    check(row.value, row.margin)
+    check_for_door(row.model_version, row.value)
+    row.false_match_rate = false_match_rate_at(row.model_version, row.value)
+    row.set_by = by
+    row.save(force_insert=True)
+    detail: Mapping[str, object] = {
+        "value": row.value,
+        "margin": row.margin,
+        "model_version": row.model_version_id,
+        "reason": row.reason,
+        "budget": row.budget,
+    }
+    audit.record(audit.actor_of(by), "set_threshold", f"site:{row.site_id}", detail)
     return row
 
 
@@ -71,12 +94,17 @@ def set_default(site: Site, model_version: ModelVersion) -> Threshold | None:
     value = for_false_match_rate(model_version, DEFAULT_FALSE_MATCH_RATE)
     if value is None:
         return None
-    return set_threshold(
-        site,
-        model_version,
-        value=round(value, 4),
-        margin=default_margin(model_version),
-        reason=f"Default: false match rate {DEFAULT_FALSE_MATCH_RATE} in the model's calibration",
+    return put(
+        Threshold(
+            site=site,
+            model_version=model_version,
+            value=round(value, 4),
+            margin=default_margin(model_version),
+            reason=(
+                f"Default: false match rate {DEFAULT_FALSE_MATCH_RATE} in the model's calibration"
+            ),
+            basis={"kind": "default"},
+        ),
         by=None,
     )
 

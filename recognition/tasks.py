@@ -20,6 +20,7 @@ from recognition.evaluate.calibration import calibration_path, unfit_for_a_door
 from recognition.imported import calibration_file
 from recognition.photos import process_photo
 from recognition.pipeline import Pipeline
+from recognition.survey import survey_all
 from recognition.worker import Recogniser
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,15 @@ def process_photos() -> None:
         logger.warning("database out of reach, photos stay waiting: %s", error)
         return
     process_photos.apply_async(expires=60)
+
+
+@shared_task(name="recognition.survey_galleries", ignore_result=True)
+def survey_galleries() -> None:
+    """Compare galleries that have changed with themselves, and solve their thresholds again."""
+    try:
+        survey_all(recogniser().version())
+    except DatabaseError as error:
+        logger.warning("database out of reach, galleries wait to be surveyed: %s", error)
 
 
 @cache

@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter
-from unfold.widgets import (
-    UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminSelect2Widget,
-    UnfoldAdminTextInputWidget,
-)
+from unfold.widgets import UnfoldAdminSelect2Widget
 
 from accesscontrol import model_versions, pad, sites, thresholds
 from accesscontrol.admin.base import DomainAdmin, acting_user
 from accesscontrol.admin.dashboard import enrolled_people
+from accesscontrol.admin.threshold_views import threshold_page
 from accesscontrol.models import Site, Threshold
-
-THRESHOLD_FIELDS = ("threshold", "margin", "reason")
-
 
 if TYPE_CHECKING:
     ModelFormOfSite = forms.ModelForm[Site]
@@ -32,31 +27,12 @@ else:
 
 
 class SiteForm(ModelFormOfSite):
-    """A site and, beside it, a new threshold if a value was changed."""
+    """A site but for its threshold, which has a page of its own."""
 
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
         widget=UnfoldAdminSelect2Widget,
         help_text=_("Punches are stored in UTC and shown in this zone."),
-    )
-    threshold = forms.FloatField(
-        label=_("Threshold"),
-        required=False,
-        widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "0.001"}),
-        help_text=_("How alike two faces must be, between 0 and 1. Higher is stricter."),
-    )
-    margin = forms.FloatField(
-        label=_("Margin"),
-        required=False,
-        widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "0.001"}),
-        help_text=_("How far the best person must lie above the second best."),
-    )
-    reason = forms.CharField(
-        label=_("Reason for the change"),
-        required=False,
-        max_length=200,
-        widget=UnfoldAdminTextInputWidget,
-        help_text=_("Needed when threshold or margin change; kept in the history."),
     )
 
     class Meta:
@@ -79,29 +55,6 @@ class SiteForm(ModelFormOfSite):
             field.choices = [(zone, zone.replace("_", " ")) for zone in zones]
         if not self.instance.pk:
             self.initial.setdefault("pad_policy", pad.default_policy())
-        self.in_force = threshold_in_force(self.instance)
-        if self.in_force:
-            self.initial["threshold"] = self.in_force.value
-            self.initial["margin"] = self.in_force.margin
-
-    @property
-    def changes_threshold(self) -> bool:
-        return bool({"threshold", "margin"} & set(self.changed_data))
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if not self.changes_threshold or self.errors:
-            return cleaned
-        if cleaned.get("threshold") is None or cleaned.get("margin") is None:
-            self.add_error("threshold", _("Give both a threshold and a margin."))
-            return cleaned
-        try:
-            thresholds.check(cleaned["threshold"], cleaned["margin"])
-        except thresholds.ThresholdError as error:
-            self.add_error("threshold", str(error))
-        if not cleaned.get("reason", "").strip():
-            self.add_error("reason", _("Say why the threshold or margin is changed."))
-        return cleaned
 
 
 def threshold_in_force(site: Site) -> Threshold | None:
@@ -132,15 +85,6 @@ class SiteAdmin(DomainAdmin[Site]):
     def get_prepopulated_fields(self, request: HttpRequest, obj: Site | None = None) -> Any:
         return {} if obj else super().get_prepopulated_fields(request, obj)
 
-    def get_form(
-        self, request: HttpRequest, obj: Site | None = None, change: bool = False, **kwargs: Any
-    ) -> type[forms.ModelForm[Site]]:
-        form = super().get_form(request, obj, change, **kwargs)
-        if not self._may_set_threshold(request, obj):
-            for name in THRESHOLD_FIELDS:
-                form.base_fields.pop(name, None)
-        return form
-
     def get_fieldsets(self, request: HttpRequest, obj: Site | None = None) -> Any:
         fieldsets: list[tuple[Any, dict[str, Any]]] = [
             (None, {"fields": (("name", "slug"), ("time_zone", "is_active"))}),
@@ -148,25 +92,17 @@ class SiteAdmin(DomainAdmin[Site]):
             (_("Photos held before the camera"), {"fields": ("pad_policy",), **pad_state()}),
         ]
         if obj:
-            fields = THRESHOLD_FIELDS if self._may_set_threshold(request, obj) else ()
-            rows = ((*fields[:2],), fields[2]) if fields else ()
             description = format_html('<p class="gh-meaning">{}</p>', meaning(obj))
-            fieldsets.append((_("Recognition"), {"fields": rows, "description": description}))
+            fieldsets.append((_("Recognition"), {"fields": (), "description": description}))
         return fieldsets
 
     def save_model(self, request: HttpRequest, obj: Site, form: Any, change: bool) -> None:
-        user = acting_user(request)
-        sites.save_site(obj, user)
-        version = model_versions.active()
-        if version and form.changes_threshold and self._may_set_threshold(request, obj):
-            thresholds.set_threshold(
-                obj,
-                version,
-                value=form.cleaned_data["threshold"],
-                margin=form.cleaned_data["margin"],
-                reason=form.cleaned_data["reason"].strip(),
-                by=user,
-            )
+        sites.save_site(obj, acting_user(request))
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(threshold_page)
+        name = "accesscontrol_site_threshold"
+        return [path("<int:pk>/threshold/", page, name=name), *super().get_urls()]
 
     def change_view(
         self,
@@ -180,14 +116,6 @@ class SiteAdmin(DomainAdmin[Site]):
             history = history.select_related("model_version", "set_by")[:50]
         return super().change_view(
             request, object_id, form_url, {**(extra_context or {}), "threshold_history": history}
-        )
-
-    def _may_set_threshold(self, request: HttpRequest, site: Site | None) -> bool:
-        return (
-            site is not None
-            and model_versions.active() is not None
-            and self.has_change_permission(request, site)
-            and acting_user(request).has_perm("accesscontrol.add_threshold")
         )
 
 

@@ -9,6 +9,7 @@ from accesscontrol.models.kiosk import Kiosk, KioskStatus, PairingCode
 from accesscontrol.models.model_version import ModelVersion
 from accesscontrol.models.punch import Direction, Punch
 from accesscontrol.models.site import PadPolicy, Site
+from accesscontrol.models.survey import GallerySurvey
 from accesscontrol.models.threshold import Threshold
 from accesscontrol.models.user import User
 
@@ -19,6 +20,7 @@ __all__ = [
     "Direction",
     "Employee",
     "EnrolmentPhoto",
+    "GallerySurvey",
     "Kiosk",
     "KioskStatus",
     "ModelVersion",

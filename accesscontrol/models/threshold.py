@@ -25,6 +25,15 @@ class Threshold(models.Model):
         null=True,
         help_text=_("1:1 rate of the model's calibration at this threshold, if measured."),
     )
+    budget = models.FloatField(
+        _("budget"),
+        null=True,
+        blank=True,
+        help_text=_("Wrong acceptances a year it was solved for; empty if it was chosen by hand."),
+    )
+    basis = models.JSONField(
+        _("basis"), default=dict, blank=True, help_text=_("The data it was solved or chosen from.")
+    )
     set_at = models.DateTimeField(_("set at"), auto_now_add=True)
     set_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, verbose_name=_("set by")
@@ -46,6 +55,10 @@ class Threshold(models.Model):
                 # NaN is greater than every number in PostgreSQL, so this keeps it out as well.
                 condition=models.Q(value__gt=0, value__lt=1),
                 name="threshold_between_0_and_1",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(budget__isnull=True) | models.Q(budget__gt=0, budget__lte=1e6),
+                name="threshold_budget_above_0",
             ),
             models.CheckConstraint(
                 condition=models.Q(margin__gte=0, margin__lt=1), name="margin_between_0_and_1"
