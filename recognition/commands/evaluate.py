@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recognition.commands import evaluate_pad, evaluate_quality
+from recognition.commands import evaluate_budget, evaluate_pad, evaluate_quality
 from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
@@ -45,6 +45,7 @@ def add_to(commands: Commands) -> None:
     _add_pairs(kinds)
     evaluate_pad.add_to(kinds)
     evaluate_quality.add_to(kinds)
+    evaluate_budget.add_to(kinds)
 
 
 def _add_verification(kinds: Commands) -> None:

@@ -122,7 +122,7 @@ def test_a_gallery_without_a_survey_goes_by_the_calibration(
 
 def test_no_budget_leads_below_the_models_1_in_100(site: Site, version: ModelVersion) -> None:
     version.calibration = {
-        **CALIBRATION, "thresholds": {**CALIBRATION["thresholds"], "1e-2": 0.41999},  # type: ignore[dict-item]
+        **CALIBRATION, "thresholds": {**CALIBRATION["thresholds"], "1e-2": 0.41999},
     }  # fmt: skip
     version.save()
     fill_gallery(site, version, 200, alike=0)
