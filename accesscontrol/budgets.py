@@ -38,7 +38,7 @@ class Traffic:
 
     decisions: int
     refused: int
-    """For their likeness: no more than these can have been strangers who were refused."""
+    """For their likeness: strangers who were seen well and refused are among these."""
     days: float
 
     @property

@@ -18,7 +18,7 @@ from accesscontrol.budgets import Ground
 from accesscontrol.score_tail import BINS, WIDTH, Floats, search_rate
 
 WIDE, TOP, GAP, BOTTOM = 720, 190, 46, 150
-LEFT, RIGHT, ABOVE, BELOW = 56, 14, 44, 40
+LEFT, RIGHT, ABOVE, BELOW = 84, 14, 44, 40
 HEIGHT = ABOVE + TOP + GAP + BOTTOM + BELOW
 BIN = 10  # bins of the survey to one of the picture
 LOWEST_RATE = 1e-7

@@ -220,9 +220,9 @@ def _forms_of(request: HttpRequest, known: Ground) -> tuple[BudgetForm, OwnForm]
     budget_form = BudgetForm(
         request.GET if "wrong_a_year" in request.GET else None,
         initial={
-            "wrong_a_year": asked.wrong_a_year,
+            "wrong_a_year": f"{asked.wrong_a_year:g}",
             "walk_ups": asked.walk_ups,
-            "strangers": asked.strangers,
+            "strangers": f"{asked.strangers:g}",
             "margin": margin,
         },
     )

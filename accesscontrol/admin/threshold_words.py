@@ -47,8 +47,8 @@ def budget_words(budget: Budget, known: Ground) -> str:
     if counted.enough:
         source = _(
             "%(decisions)s decisions in the last %(days)d days make %(year)s walk-ups a year; "
-            "%(refused).1f %% of them were refused for their likeness, and no more than these can "
-            "have been strangers."
+            "%(refused).1f %% of them were refused for their likeness: strangers who were seen "
+            "well are among these."
         ) % {
             "decisions": f"{counted.decisions:,}",
             "days": round(counted.days),

@@ -13,17 +13,21 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from accesscontrol import enrolment
 from accesscontrol.groups import ensure_groups
-from accesscontrol.models import Employee, Kiosk, Refusal
+from accesscontrol.models import Employee, Kiosk, Refusal, Threshold
+from recognition.survey import survey_site
 from tests.factories import (
     DecisionFactory,
     EmployeeFactory,
     KioskFactory,
+    ModelVersionFactory,
     PhotoFactory,
     PunchFactory,
     SiteFactory,
+    ThresholdFactory,
     UserFactory,
     jpeg_bytes,
 )
+from tests.galleries import CALIBRATION, fill_gallery
 from tests.kiosk.browser import chromium
 from tests.kiosk.server import WebServer
 
@@ -105,6 +109,9 @@ def every_page() -> list[str]:
         reverse("admin:accesscontrol_employee_photo_delete", args=one),
         reverse("admin:accesscontrol_kiosk_pair", args=[punch.kiosk_id]),
         reverse("admin:accesscontrol_kiosk_revoke", args=[punch.kiosk_id]),
+        reverse("admin:accesscontrol_site_threshold", args=[punch.site_id]),
+        reverse("admin:accesscontrol_site_threshold", args=[punch.site_id])
+        + "?threshold=0.9&margin=0.05",
     ]
 
 
@@ -192,4 +199,36 @@ def test_it_makes_a_pairing_code(page: Page, complaints: list[str]) -> None:
     page.click("button:has-text('Make code')")
     expect(page.locator("#pairing-code")).to_contain_text("-")
     expect(page.locator("svg.segno")).to_be_visible()
+    assert complaints == []
+
+
+def test_a_site_manager_solves_a_budget_sees_the_replay_and_puts_it_into_force(
+    page: Page, complaints: list[str]
+) -> None:
+    ensure_groups()
+    version = ModelVersionFactory.create(calibration=CALIBRATION)
+    site = SiteFactory.create(name="Berlin")
+    ThresholdFactory.create(site=site, model_version=version, value=0.5)
+    fill_gallery(site, version, 10, photos=2)
+    survey_site(site, version)
+    accepted = DecisionFactory.create(site=site, accepted=True, score=0.51, employee__name="Asha")
+    manager = UserFactory.create(username="rosa", staff=True)
+    manager.groups.set(Group.objects.filter(name="Site manager"))
+    log_in(page, "rosa")
+    page.goto(reverse("admin:accesscontrol_site_change", args=[site.pk]))
+    page.click("text=Threshold and budget")
+    expect(page.locator("svg.gh-plot")).to_be_visible()
+    page.fill("input[name=wrong_a_year]", "0.5")
+    page.fill("input[name=walk_ups]", "40000")
+    page.click("text=Solve and show")
+    expect(page.locator("h2", has_text="Proposed")).to_be_visible()
+    expect(page.locator("text=accepted, would be refused")).to_be_visible()
+    link = reverse("admin:accesscontrol_decision_change", args=[accepted.pk])
+    expect(page.locator(f"a[href='{link}']")).to_be_visible()
+    page.fill("input[name=reason]", "Agreed with the works council")
+    page.click("button:has-text('Put into force')")
+    expect(page.locator("text=is in force")).to_be_visible()
+    row = Threshold.objects.filter(site=site).first()
+    assert row is not None
+    assert (row.budget, row.set_by) == (0.5, manager)
     assert complaints == []
