@@ -276,8 +276,11 @@ def solve_again(site: Site, version: ModelVersion) -> Threshold | None:
         return None
     try:
         known = ground(locked, version)
-        if known.measured is None or known.state.stale:
+        survey = known.state.survey
+        if survey is None or known.measured is None or known.state.stale:
             return None
+        if row.basis.get("gallery") == survey.stamp:
+            return None  # solved from this gallery already
         counted = traffic(locked)
         if counted.enough:
             budget = Budget(budget.wrong_a_year, counted.a_year, budget.strangers)

@@ -18,10 +18,11 @@ CHUNK = 2_000
 
 
 def survey_all(version: ModelVersion) -> None:
-    """Survey every active site whose gallery has changed, and solve its threshold again."""
+    """Survey every active site whose gallery has changed, and solve thresholds again."""
     for site in Site.objects.filter(is_active=True):
-        if survey_site(site, version):
-            budgets.solve_again(site, version)
+        survey_site(site, version)
+        # Also where a worker died between the two.
+        budgets.solve_again(site, version)
 
 
 def survey_site(site: Site, version: ModelVersion) -> bool:

@@ -138,7 +138,7 @@ def at_target(trials: Sequence[Trial], target: str) -> dict[str, Any]:
     """Predicted against observed, pooled over trials; the first trials search everybody once."""
     once = trials[:2]
     hits, searches = _false_positives(once, target)
-    mated = np.concatenate([trial.own for trial in trials])
+    mated = sum(len(trial.own) for trial in trials)
     figures: dict[str, Any] = {
         "predicted": float(target),
         "trials": len(trials),
@@ -152,12 +152,8 @@ def at_target(trials: Sequence[Trial], target: str) -> dict[str, Any]:
         "estimate": _observed(trials, [t.threshold(target, bound=False) for t in trials], target),
         "calibration_alone": _observed(trials, [t.by_calibration[target] for t in trials], target),
     }
-    if len(mated):
-        missed = [
-            np.where(t.own > t.other, t.own, -1) < t.threshold(target, bound=True) for t in trials
-        ]
-        figures["fnir"] = float(np.concatenate(missed).mean())
-        figures["mated_searches"] = len(mated)
+    if mated:
+        figures["mated_searches"] = mated
     return figures
 
 
@@ -174,7 +170,19 @@ def _observed(trials: Sequence[Trial], thresholds: Sequence[float], target: str)
         "fpir_worst": max(rates),
         "over_target": sum(rate > float(target) for rate in rates),
         "searches": sum(len(trial.strangers) for trial in trials),
+        **_missed(trials, thresholds),
     }
+
+
+def _missed(trials: Sequence[Trial], thresholds: Sequence[float]) -> dict[str, float]:
+    """FNIR where images were held out: below the threshold, or another person leads."""
+    missed = np.concatenate(
+        [
+            np.where(trial.own > trial.other, trial.own, -1) < threshold
+            for trial, threshold in zip(trials, thresholds, strict=True)
+        ]
+    )
+    return {"fnir": float(missed.mean())} if len(missed) else {}
 
 
 def _false_positives(trials: Sequence[Trial], target: str) -> tuple[int, int]:

@@ -274,3 +274,13 @@ def test_a_wrong_command_line_is_refused_with_its_usage(
         main(arguments)
     assert stopped.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def test_a_budget_is_not_evaluated_on_a_handful_of_people(
+    people: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--images", str(people / "images"), "--calibration", "shipped"]
+    assert main(["evaluate", "budget", *arguments]) == 1
+    assert "too few: it takes 6" in capsys.readouterr().err
+    assert main(["evaluate", "budget", *arguments, "--same-person", "Obama=Nemo"]) == 1
+    assert "there are no two such folders" in capsys.readouterr().err

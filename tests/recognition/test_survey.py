@@ -12,6 +12,7 @@ from django.utils import timezone
 from accesscontrol import budgets, surveys, thresholds
 from accesscontrol.budgets import Budget
 from accesscontrol.models import AuditEntry, GallerySurvey, ModelVersion, Site, Threshold
+from recognition.pair_scores import pair_scores
 from recognition.survey import survey_all, survey_site
 from tests.factories import ModelVersionFactory, SiteFactory, ThresholdFactory, UserFactory
 from tests.galleries import CALIBRATION, fill_gallery
@@ -83,8 +84,6 @@ def test_a_gallery_that_changes_meanwhile_is_stale_afterwards(
     stamp = surveys.claim(site, version)
     assert stamp is not None
     fill_gallery(site, version, 1, seed=1)
-    from recognition.pair_scores import pair_scores
-
     found = pair_scores(np.eye(3, 192, dtype=np.float32), np.arange(3))
     measured = surveys.Measured(3, 3, found.impostors, found.genuine, found.nearest, 0)
     surveys.finish(site, version, stamp, measured)
@@ -133,6 +132,23 @@ def test_it_is_never_lowered_by_itself(site: Site, version: ModelVersion) -> Non
     assert thresholds.in_force(site.pk, version.pk) == before
     known = budgets.ground(site, version)
     assert budgets.solve(known, BUDGET).threshold < before.value, "the page proposes it"
+
+
+def test_a_worker_that_died_after_the_survey_is_made_up_for(
+    site: Site, version: ModelVersion
+) -> None:
+    fill_gallery(site, version, 12)
+    survey_site(site, version)
+    before = solved(site, version)
+    fill_gallery(site, version, 30, alike=0.4, seed=1)
+    survey_site(site, version)
+    assert thresholds.in_force(site.pk, version.pk) == before
+    survey_all(version)
+    now = thresholds.in_force(site.pk, version.pk)
+    assert now is not None
+    assert now.value > before.value
+    survey_all(version)
+    assert thresholds.in_force(site.pk, version.pk) == now, "once is enough"
 
 
 def test_one_that_a_person_chose_stays(site: Site, version: ModelVersion) -> None:

@@ -15,13 +15,13 @@ from pytest_django.fixtures import Settings
 
 from accesscontrol import enrolment
 from accesscontrol.frames import FrameOutlet
-from accesscontrol.models import ModelVersion, PhotoStatus, Refusal
+from accesscontrol.models import GallerySurvey, ModelVersion, PhotoStatus, Refusal
 from recognition import tasks
 from recognition.pipeline import Pipeline
-from recognition.tasks import drain_slots, model_facts, process_photos
+from recognition.tasks import drain_slots, model_facts, process_photos, survey_galleries
 from recognition.types import Pixels
 from recognition.worker import Recogniser
-from tests.factories import EmployeeFactory, jpeg_bytes
+from tests.factories import EmployeeFactory, SiteFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db
 
@@ -87,6 +87,7 @@ class TestTrouble:
         try:
             process_photos()
             drain_slots()
+            survey_galleries()
         finally:
             database.settings_dict["PORT"] = port
         assert enrolment.waiting_photos() == 1
@@ -100,10 +101,21 @@ class TestTrouble:
         drain_slots()
 
 
+class TestSurveys:
+    def test_galleries_that_changed_are_surveyed(self, recogniser: Recogniser) -> None:
+        site = SiteFactory.create()
+        inactive = SiteFactory.create(is_active=False)
+        survey_galleries()
+        found = GallerySurvey.objects.get()
+        assert (found.site, found.model_version) == (site, recogniser.version())
+        assert found.site != inactive
+
+
 class TestMessages:
     def test_live_frames_have_a_queue_of_their_own(self) -> None:
         routes = current_app.conf.task_routes
         assert routes["recognition.drain_slots"]["queue"] == "recognition"
+        assert routes["recognition.survey_galleries"]["queue"] == "enrolment"
         assert current_app.conf.task_default_queue == "enrolment"
 
     def test_what_beat_sends_dies_with_what_it_tells_of(self, settings: Settings) -> None:

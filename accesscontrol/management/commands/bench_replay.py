@@ -28,11 +28,20 @@ from accesscontrol.replay import PERIOD, replay
 
 THRESHOLD, MARGIN = 0.87, 0.02
 ROUNDS = 5
+EVIDENCE: dict[str, object] = {
+    **{f"{stage}_ms": 12.345 for stage in ("waited", "pipeline", "search", "decide", "batch")},
+    **dict.fromkeys(("face_width", "quality", "clock_skew_s"), 0.7654),
+    "pad": {"score": 0.0123, "frames": 5, "model": "minifasnet 1.0", "threshold": 0.5},
+    "policy": {f"policy_{number}": 0.123456 for number in range(12)},
+    "trace": [round(0.001 * number, 3) for number in range(60)],
+}
+"""About as long as that of a real decision, so that rows are as far apart."""
 _BATCH = 5_000
 
 
 class Command(BaseCommand):
     help = "Replays made-up decisions at other thresholds, in a transaction that is rolled back."
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--decisions", type=int, default=100_000)
@@ -112,7 +121,7 @@ def _one(
         threshold_row=row,
         model_version_id=row.model_version_id,
         frames=5,
-        evidence={},
+        evidence=EVIDENCE,
         first_captured_at=at - timedelta(seconds=1),
         captured_at=at,
         received_at=at,
