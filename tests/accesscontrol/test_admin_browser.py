@@ -222,7 +222,7 @@ def test_a_site_manager_solves_a_budget_sees_the_replay_and_puts_it_into_force(
     page.fill("input[name=walk_ups]", "40000")
     page.click("text=Solve and show")
     expect(page.locator("h2", has_text="Proposed:")).to_be_visible()
-    expect(page.locator("text=accepted, would be refused")).to_be_visible()
+    expect(page.locator("h3", has_text="Accepted, would be refused")).to_be_visible()
     link = reverse("admin:accesscontrol_decision_change", args=[accepted.pk])
     expect(page.locator(f"a[href='{link}']")).to_be_visible()
     page.fill("input[name=reason]", "Agreed with the works council")
