@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Count, DecimalField, Func, QuerySet, Sum
 from django.utils import timezone
 
@@ -80,16 +80,13 @@ def stamp_of(site_id: int, version_id: int) -> str:
 def claim(site: Site, version: ModelVersion) -> str | None:
     """Begin a survey and return the gallery's stamp; None if it is up to date or under way."""
     stamp = stamp_of(site.pk, version.pk)
-    try:
-        with transaction.atomic():
-            GallerySurvey.objects.get_or_create(site=site, model_version=version)
-            survey = GallerySurvey.objects.select_for_update().get(site=site, model_version=version)
-            if survey.stamp == stamp or _is_running(survey):
-                return None
-            survey.started_at = timezone.now()
-            survey.save(update_fields=["started_at"])
-    except IntegrityError:
-        return None  # another worker made the row at this moment, and surveys
+    with transaction.atomic():
+        GallerySurvey.objects.get_or_create(site=site, model_version=version)
+        survey = GallerySurvey.objects.select_for_update().get(site=site, model_version=version)
+        if survey.stamp == stamp or _is_running(survey):
+            return None
+        survey.started_at = timezone.now()
+        survey.save(update_fields=["started_at"])
     return stamp
 
 
