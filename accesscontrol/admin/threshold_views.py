@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
@@ -177,10 +178,26 @@ def _known_context(
         "budget_form": forms[0],
         "own_form": forms[1],
         "proposal": proposal,
+        "solved_anew": None if proposal or row is None else _solved_anew(known, row),
         "replay": _replay(site, version, proposal) if proposal else None,
         "reason_form": reason
         or (ReasonForm(initial={"shown": proposal.value}) if proposal else None),
     }
+
+
+def _solved_anew(known: Ground, row: Threshold) -> dict[str, Any] | None:
+    """What the budget kept asks for now, where that is another threshold, and its address."""
+    if budgets.kept_budget(known.site, known.version) is None:
+        return None
+    budget = _budget_now(known)
+    try:
+        plan = budgets.solve(known, budget)
+    except ThresholdError as error:
+        return {"trouble": str(error)}
+    if abs(plan.threshold - row.value) < budgets.RAISE_FROM:
+        return None
+    asked = {**asdict(budget), "margin": row.margin}
+    return {"value": plan.threshold, "address": f"{page_of(known.site)}?{urlencode(asked)}"}
 
 
 def _replay(site: Site, version: ModelVersion, proposal: Proposal) -> Replay:

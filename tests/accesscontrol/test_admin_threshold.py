@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ from django.urls import reverse
 from accesscontrol import surveys
 from accesscontrol.groups import ensure_groups
 from accesscontrol.models import AuditEntry, GallerySurvey, ModelVersion, PadPolicy, Site, Threshold
-from recognition.survey import survey_site
+from recognition.survey import survey_all, survey_site
 from tests.factories import (
     DecisionFactory,
     EmployeeFactory,
@@ -86,6 +87,28 @@ def test_a_budget_is_solved_shown_and_put_into_force(admin_client: Client, site:
     assert row.set_by is not None
     assert AuditEntry.objects.filter(action="set_threshold", actor="user:admin").exists()
     assert "agreed" in admin_client.get(page(site)).content.decode()
+
+
+def test_a_lower_one_is_proposed_when_the_gallery_allows_it(
+    admin_client: Client, site: Site, version: ModelVersion
+) -> None:
+    alike = fill_gallery(site, version, 20, alike=0.4, seed=1)
+    survey_site(site, version)
+    address = page(site, **BUDGET)
+    value = shown(admin_client.get(address).content.decode())
+    admin_client.post(address, {"action": "set", "reason": "agreed", "shown": value})
+    assert "For its budget" not in admin_client.get(page(site)).content.decode()
+    for employee in alike:
+        employee.is_active = False
+        employee.save()
+    survey_all(version)
+    text = admin_client.get(page(site)).content.decode()
+    assert "For its budget the threshold would now be" in text
+    link = re.search(r'class="gh-link" href="([^"]+)"', text)
+    assert link is not None
+    lower = shown(admin_client.get(unescape(link.group(1))).content.decode())
+    assert float(lower) < float(value)
+    assert Threshold.objects.count() == 2
 
 
 def test_an_own_threshold_shows_its_cost_and_is_put_into_force(
