@@ -14,10 +14,20 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accesscontrol import advice, audit
-from accesscontrol.models import Consent, Decision, Employee, Kiosk, Outcome, Punch, Template
+from accesscontrol.models import (
+    Admission,
+    Consent,
+    Decision,
+    Employee,
+    Kiosk,
+    Outcome,
+    Punch,
+    Template,
+)
 from accesscontrol.punches import punch
 from accesscontrol.quality import known
 
@@ -248,7 +258,11 @@ def _lock_admissible(employee_id: int, kiosk: Kiosk, policy: Policy | None) -> E
         return None
     employee = (
         Employee.objects.select_for_update(no_key=True)
-        .filter(pk=employee_id, site=kiosk.site_id, is_active=True)
+        .filter(pk=employee_id, is_active=True)
+        .filter(
+            Q(site=kiosk.site_id)
+            | Exists(Admission.objects.filter(employee=OuterRef("pk"), site=kiosk.site_id))
+        )
         .first()
     )
     if employee is None:

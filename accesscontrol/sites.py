@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from accesscontrol import audit, model_versions, pad, thresholds
-from accesscontrol.models import Employee, Kiosk, Site, User
+from accesscontrol.models import Admission, Employee, Kiosk, Site, User
 
 
 @transaction.atomic
@@ -49,6 +49,36 @@ def save_employee(employee: Employee, by: User | None) -> Employee:
         {"site": employee.site_id, "number": employee.number, "is_active": employee.is_active},
     )
     return employee
+
+
+@transaction.atomic
+def admit(employee: Employee, site: Site, by: User | None) -> Admission:
+    """Let an employee enter at a further site; with this commit they are in its gallery.
+
+    The admission there is already is returned as it is.
+    """
+    admission, added = Admission.objects.get_or_create(
+        employee=employee, site=site, defaults={"admitted_by": by}
+    )
+    if added:
+        audit.record(
+            audit.actor_of(by), "admit_employee", f"employee:{employee.pk}", {"site": site.pk}
+        )
+    return admission
+
+
+@transaction.atomic
+def end_admission(employee: Employee, site: Site, by: User | None) -> bool:
+    """End an employee's admission to a further site; with this commit they are not in its gallery.
+
+    False if there is none. The home site is changed with `save_employee`.
+    """
+    ended, _ = Admission.objects.filter(employee=employee, site=site).delete()
+    if ended:
+        audit.record(
+            audit.actor_of(by), "end_admission", f"employee:{employee.pk}", {"site": site.pk}
+        )
+    return bool(ended)
 
 
 @transaction.atomic

@@ -19,10 +19,10 @@ from django.utils import timezone
 from accesscontrol import crypto, decisions, keyring, model_versions, notify, thresholds
 from accesscontrol.decisions import Candidate, Evidence, KioskShutOutError, PadRule, Policy
 from accesscontrol.frames import Frame, FrameOutlet, now_ms
+from accesscontrol.gallery import Probe, nearest
 from accesscontrol.model_versions import ModelFacts
 from accesscontrol.models import Kiosk, ModelVersion, Outcome, PadPolicy
 from recognition import answers, isolation, tracking
-from recognition.gallery import Probe, nearest
 from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
 from recognition.tracking import Moment, Presentation, Sighting

@@ -1,10 +1,12 @@
 """The domain's nouns, a file for each; every invariant that can be one is a constraint."""
 
+from accesscontrol.models.admission import Admission
 from accesscontrol.models.audit import AuditEntry
 from accesscontrol.models.consent import Consent
 from accesscontrol.models.decision import Decision, Outcome
 from accesscontrol.models.employee import Employee
 from accesscontrol.models.enrolment import EnrolmentPhoto, PhotoStatus, Refusal, Template
+from accesscontrol.models.gallery_index import GalleryIndex
 from accesscontrol.models.kiosk import Kiosk, KioskStatus, PairingCode
 from accesscontrol.models.model_version import ModelVersion
 from accesscontrol.models.punch import Direction, Punch
@@ -14,12 +16,14 @@ from accesscontrol.models.threshold import Threshold
 from accesscontrol.models.user import User
 
 __all__ = [
+    "Admission",
     "AuditEntry",
     "Consent",
     "Decision",
     "Direction",
     "Employee",
     "EnrolmentPhoto",
+    "GalleryIndex",
     "GallerySurvey",
     "Kiosk",
     "KioskStatus",

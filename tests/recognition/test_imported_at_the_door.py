@@ -16,13 +16,13 @@ from pytest_django.fixtures import Settings
 from accesscontrol import checks, crypto, keyring
 from accesscontrol.admin.site import meaning
 from accesscontrol.frames import FrameOutlet
+from accesscontrol.gallery import Probe, nearest
 from accesscontrol.models import Decision, Outcome, PadPolicy, Punch, Site, Threshold
 from recognition.commands import main
 from recognition.compiled import available
 from recognition.evaluate import calibration
 from recognition.evaluate.calibration import calibrate, unfit_for_a_door
 from recognition.fetch import fetch_models
-from recognition.gallery import Probe, nearest
 from recognition.imported import calibration_file
 from recognition.importing import (
     LARGEST_DIMENSION,

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accesscontrol.gallery import CANDIDATES, Probe, nearest
 from accesscontrol.models import Employee, ModelVersion, Site, Template
-from recognition.gallery import CANDIDATES, Probe, nearest
 from tests.enrolled import Vector, rotated, template, turned, unit
 from tests.factories import EmployeeFactory, ModelVersionFactory, SiteFactory
 

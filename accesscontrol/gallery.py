@@ -1,10 +1,13 @@
-"""Gallery search: the nearest employees of a site, exact, one query for all probes of a batch."""
+"""Gallery search: the nearest employees of a site, one query for all probes of a batch.
+
+Exact within a site; at a site with an index in use (`accesscontrol.gallery_index`) by that. The
+search itself is a function in the database, beside the galleries that it reads (migration 0005).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -16,25 +19,14 @@ from accesscontrol.models import ModelVersion
 
 CANDIDATES = 5
 
-# The inner product of unit vectors is their cosine; pgvector's <#> is its negative. Templates are
-# reached through their site's employees and never through a global vector index, which loses
-# enrolled people as soon as it is filtered by site.
+# The inner product of unit vectors is their cosine. Probes come as one array of vectors: a cast
+# of each in the search would be done anew for every template.
 _NEAREST = """
-SELECT probe.number, nearest.employee_id, nearest.score
-FROM unnest(%(sites)s::bigint[], %(vectors)s::text[])
-     WITH ORDINALITY AS probe(site_id, vector, number)
-CROSS JOIN LATERAL (
-    SELECT template.employee_id,
-           max(-(template.embedding <#> probe.vector::halfvec)) AS score
-    FROM accesscontrol_employee AS employee
-    JOIN accesscontrol_template AS template ON template.employee_id = employee.id
-    WHERE employee.site_id = probe.site_id AND employee.is_active
-      AND template.model_version_id = %(version)s AND template.rotation_id = %(rotation)s
-    GROUP BY template.employee_id
-    ORDER BY score DESC
-    LIMIT %(limit)s
-) AS nearest
-ORDER BY probe.number, nearest.score DESC
+SELECT number, employee_id, score
+FROM accesscontrol_nearest(
+    %s::bigint[], %s::text[]::halfvec[], %s::bigint, %s::text, %s::integer
+)
+ORDER BY number, score DESC
 """
 
 
@@ -61,16 +53,11 @@ def nearest(
             raise ValueError("a probe must be a unit vector of the model's dimension")
     if not probes:
         return []
-    parameters: dict[str, Any] = {
-        "sites": [probe.site_id for probe in probes],
-        "vectors": [HalfVector(probe.vector).to_text() for probe in probes],
-        "version": version.pk,
-        "rotation": rotation_id,
-        "limit": CANDIDATES,
-    }
+    sites = [probe.site_id for probe in probes]
+    vectors = [HalfVector(probe.vector).to_text() for probe in probes]
     found: list[list[Candidate]] = [[] for _ in probes]
     with connection.cursor() as cursor:
-        cursor.execute(_NEAREST, parameters)
+        cursor.execute(_NEAREST, [sites, vectors, version.pk, rotation_id, CANDIDATES])
         for number, employee_id, score in cursor.fetchall():
             found[number - 1].append(Candidate(employee_id, float(score)))
     return found
