@@ -203,7 +203,7 @@ def open_photo(photo: EnrolmentPhoto) -> bytes:
 @transaction.atomic
 def accept_photo(photo: EnrolmentPhoto, enrolled: Enrolled, version: ModelVersion) -> bool:
     """Keep the re-encoded photo and its template; False if the photo is gone or already done."""
-    Employee.objects.select_for_update(no_key=True).get(pk=photo.employee_id)
+    Employee.objects.select_for_update(no_key=True).filter(pk=photo.employee_id).first()
     locked = _lock_waiting(photo)
     if locked is None:
         return False
@@ -261,7 +261,7 @@ def advice_on(photo: EnrolmentPhoto) -> str:
 def delete_photo(photo: EnrolmentPhoto, *, by: User | None) -> None:
     """Delete one photo and its templates."""
     photo_id, employee_id = photo.pk, photo.employee_id
-    Employee.objects.select_for_update(no_key=True).get(pk=employee_id)
+    Employee.objects.select_for_update(no_key=True).filter(pk=employee_id).first()
     EnrolmentPhoto.objects.filter(pk=photo_id).delete()
     audit.record(
         audit.actor_of(by), "delete_photo", f"employee:{employee_id}", {"photo": str(photo_id)}

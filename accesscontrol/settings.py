@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from django.templatetags.static import static
 from django.urls import reverse_lazy
@@ -180,6 +181,7 @@ CELERY_TASK_ROUTES = {
     "recognition.drain_slots": {"queue": "recognition"},
     "recognition.process_photos": {"queue": "enrolment"},
     "recognition.survey_galleries": {"queue": "enrolment"},
+    "recognition.check_galleries": {"queue": "enrolment"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -206,6 +208,13 @@ CELERY_BEAT_SCHEDULE = {
         "task": "recognition.survey_galleries",
         "schedule": 300.0,
         "options": {"expires": 300.0},
+    },
+    # Indexes of large galleries: built, held against the exact search, given up. By night, since
+    # a build takes a core for minutes.
+    "check-galleries": {
+        "task": "recognition.check_galleries",
+        "schedule": crontab(hour=2, minute=40),
+        "options": {"expires": 3600.0},
     },
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

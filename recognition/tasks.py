@@ -13,9 +13,10 @@ from celery.signals import worker_process_init
 from django.conf import settings
 from django.db import DatabaseError
 
-from accesscontrol import enrolment
+from accesscontrol import enrolment, gallery_check, gallery_index
 from accesscontrol.frames import FrameOutlet
 from accesscontrol.model_versions import ModelFacts
+from accesscontrol.models import Site
 from recognition.evaluate.calibration import calibration_path, unfit_for_a_door
 from recognition.imported import calibration_file
 from recognition.photos import process_photo
@@ -62,6 +63,18 @@ def survey_galleries() -> None:
         survey_all(recogniser().version())
     except DatabaseError as error:
         logger.warning("database out of reach, galleries wait to be surveyed: %s", error)
+
+
+@shared_task(name="recognition.check_galleries", ignore_result=True)
+def check_galleries() -> None:
+    """Build, check and give up the indexes of large galleries; told twice, it is done once."""
+    try:
+        with gallery_index.tending() as alone:
+            if alone:
+                sites = Site.objects.filter(is_active=True)
+                gallery_check.check(sites, probes=gallery_index.PROBES, tend=True)
+    except DatabaseError as error:
+        logger.warning("galleries were not checked: %s", error)
 
 
 @cache

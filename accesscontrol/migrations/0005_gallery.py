@@ -362,7 +362,9 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            ("in_use", False), ("recall__gte", 0.999), _connector="OR"
+                            ("in_use", False),
+                            models.Q(("recall__gte", 0.999), ("recall__isnull", False)),
+                            _connector="OR",
                         ),
                         name="gallery_index_in_use_finds_whom_exact_search_finds",
                     ),

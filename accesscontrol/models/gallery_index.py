@@ -36,7 +36,8 @@ class GalleryIndex(models.Model):
                 fields=["site", "model_version", "rotation_id"], name="one_index_a_gallery"
             ),
             models.CheckConstraint(
-                condition=models.Q(in_use=False) | models.Q(recall__gte=0.999),
+                condition=models.Q(in_use=False)
+                | models.Q(recall__isnull=False, recall__gte=0.999),
                 name="gallery_index_in_use_finds_whom_exact_search_finds",
             ),
         ]

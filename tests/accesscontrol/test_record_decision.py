@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from accesscontrol import audit, enrolment, kiosks
+from accesscontrol import audit, enrolment, kiosks, sites
 from accesscontrol.advice import BY_OUTCOME
 from accesscontrol.decisions import (
     Candidate,
@@ -195,6 +195,22 @@ class TestNotAllowed:
         recorded = record_decision(elsewhere.pk, evidence(), entrance.accepted, there)
         assert recorded.decision.outcome == Outcome.NOT_ALLOWED
         assert not Punch.objects.exists()
+
+    def test_a_kiosk_of_a_site_they_are_admitted_to_does(self, entrance: Door) -> None:
+        elsewhere = KioskFactory.create(paired=True)
+        sites.admit(entrance.employee, elsewhere.site, None)
+        there = policy_of(elsewhere.site)
+        recorded = record_decision(elsewhere.pk, evidence(), entrance.accepted, there)
+        assert recorded.decision.outcome == Outcome.ACCEPTED
+        assert Punch.objects.get().site == elsewhere.site
+
+    def test_nor_does_it_once_the_admission_has_ended(self, entrance: Door) -> None:
+        elsewhere = KioskFactory.create(paired=True)
+        sites.admit(entrance.employee, elsewhere.site, None)
+        sites.end_admission(entrance.employee, elsewhere.site, None)
+        there = policy_of(elsewhere.site)
+        recorded = record_decision(elsewhere.pk, evidence(), entrance.accepted, there)
+        assert recorded.decision.outcome == Outcome.NOT_ALLOWED
 
 
 class TestShutOut:
