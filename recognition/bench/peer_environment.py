@@ -1,4 +1,4 @@
-"""Sets up the virtual environment that the peers run in, apart from this project's own."""
+"""Sets up the virtual environments that peers run in, apart from this project's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import sys
 import sysconfig
 import tempfile
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,13 +48,45 @@ PACKAGES = {
 # Taken from this project's environment: both sides run on the same builds of them.
 SHARED = ("torch", "numpy", "PIL", "cv2")
 
+_FAISS_WHEELS = (
+    "f2c31b7f2f6647eb76829a5cfe3c398fb9346df9f26b1d4db35269c91eb58c33",  # x86_64
+    "ffa71b14b3090bc076f8b026554178868fdbfe2f26fe644da629405836369039",  # aarch64
+)
+
 _COMPLETE = "complete"  # written last, holds the digest of what is installed
 
 Install = Callable[[Path, Path], None]
 
 
-def peers_python(home: Path, *, say: Say, install: Install | None = None) -> Path:
-    """The Python of the peers' environment, which is set up if it is not there or not whole.
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """What goes into one environment.
+
+    folder: its name below the home folder's `peers`.
+    packages: hashes of the wheels, by name and version.
+    shared: modules of this project's environment that it finds, too.
+    announced: what is said to be set up.
+    """
+
+    folder: str
+    packages: Mapping[str, Sequence[str]]
+    shared: tuple[str, ...]
+    announced: str
+
+
+FACES = Peers(
+    "environment",
+    PACKAGES,
+    SHARED,
+    "face_recognition and facenet-pytorch, downloads 106 MB",
+)
+FAISS = Peers("faiss", {"faiss-cpu==1.15.1": _FAISS_WHEELS}, ("numpy",), "faiss, downloads 19 MB")
+
+
+def peers_python(
+    home: Path, *, say: Say, install: Install | None = None, peers: Peers = FACES
+) -> Path:
+    """The Python of an environment of peers, which is set up if it is not there or not whole.
 
     It appears whole or not at all: it is made in a hidden folder beside, which a killed run leaves
     and the next one clears, and moved to its place at the end. One of other packages, or of
@@ -64,69 +97,70 @@ def peers_python(home: Path, *, say: Say, install: Install | None = None) -> Pat
         say: is told of each step.
         install: puts the packages of a requirements file into the environment of a Python; pip by
             default.
+        peers: which environment.
 
     Raises:
         BenchError: pip failed, or nothing can be written there.
     """
-    folder = home / "peers" / "environment"
+    folder = home / "peers" / peers.folder
     try:
         with locked(home / "peers" / "lock", say):
-            if not _is_complete(folder):
-                _make(folder, say, install or _pip_install)
+            if not _is_complete(folder, peers):
+                _make(folder, peers, say, install or _pip_install)
     except OSError as error:
         raise BenchError(f"The peers' environment cannot be set up: {error}.") from error
     return _python(folder)
 
 
-def _is_complete(folder: Path) -> bool:
+def _is_complete(folder: Path, peers: Peers) -> bool:
     try:
-        complete = (folder / _COMPLETE).read_text() == _digest()
+        complete = (folder / _COMPLETE).read_text() == _digest(peers)
     except OSError:
         return False
     return complete and _python(folder).is_file()
 
 
-def _make(folder: Path, say: Say, install: Install) -> None:
-    say(f"setting up face_recognition and facenet-pytorch in {folder}: downloads 106 MB")
+def _make(folder: Path, peers: Peers, say: Say, install: Install) -> None:
+    say(f"setting up in {folder}: {peers.announced}")
     for leftover in folder.parent.glob(".partial-*"):
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as partial:
         made = Path(partial) / "environment"
         venv.EnvBuilder(with_pip=False, symlinks=True).create(made)
         requirements = Path(partial) / "requirements.txt"
-        requirements.write_text(_requirements())
+        requirements.write_text(_requirements(peers))
         install(_python(made), requirements)
-        _share(made)
-        (made / _COMPLETE).write_text(_digest())
+        _share(made, peers)
+        (made / _COMPLETE).write_text(_digest(peers))
         if folder.exists():
             shutil.rmtree(folder)
         made.replace(folder)
 
 
-def _requirements() -> str:
+def _requirements(peers: Peers) -> str:
     lines = [
         " ".join([package, *(f"--hash=sha256:{sha256}" for sha256 in hashes)])
-        for package, hashes in PACKAGES.items()
+        for package, hashes in peers.packages.items()
     ]
     return "\n".join(lines) + "\n"
 
 
-def _digest() -> str:
+def _digest(peers: Peers) -> str:
     """Of everything that an environment depends on."""
-    parts = (_requirements(), sys.version, platform.machine(), *_shared_folders())
+    parts = (_requirements(peers), sys.version, platform.machine(), *_shared_folders(peers))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _share(environment: Path) -> None:
+def _share(environment: Path, peers: Peers) -> None:
     """Let the environment find, after its own packages, those of this one."""
     base = {"base": str(environment), "platbase": str(environment)}
     packages = Path(sysconfig.get_path("purelib", "venv", vars=base))
-    (packages / "shared.pth").write_text("\n".join(_shared_folders()) + "\n")
+    (packages / "shared.pth").write_text("\n".join(_shared_folders(peers)) + "\n")
 
 
-def _shared_folders() -> list[str]:
+def _shared_folders(peers: Peers) -> list[str]:
     folders = set()
-    for name in SHARED:
+    for name in peers.shared:
         spec = find_spec(name)
         if spec is None or spec.origin is None:
             raise BenchError(f"{name} is not installed here, but the peers need it")

@@ -14,6 +14,7 @@ from recognition.commands import (
     analyse,
     benchmark,
     evaluate,
+    faiss_environment,
     fetch_faces,
     fetch_models,
     import_model,
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 only if all of it was done."""
     parser = argparse.ArgumentParser(prog="python -m recognition")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (fetch_models, import_model, fetch_faces, analyse, evaluate, benchmark):
+    modules = (fetch_models, import_model, fetch_faces, analyse, evaluate, benchmark)
+    for module in (*modules, faiss_environment):
         module.add_to(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command

@@ -101,8 +101,9 @@ def test_one_site_can_be_asked_for(site: Site) -> None:
         ),
         (
             (
-                "INSERT INTO accesscontrol_gallery SELECT site_id, employee_id, -1, model_version_id,"
-                " rotation_id, embedding FROM accesscontrol_gallery WHERE employee_id = %s"
+                "INSERT INTO accesscontrol_gallery SELECT site_id, employee_id, -1,"
+                " model_version_id, rotation_id, embedding FROM accesscontrol_gallery"
+                " WHERE employee_id = %s"
             ),
             0,
             1,

@@ -9,7 +9,7 @@ import pytest
 
 from recognition.bench import peer_environment
 from recognition.bench.frames import BenchError
-from recognition.bench.peer_environment import PACKAGES, peers_python
+from recognition.bench.peer_environment import FAISS, PACKAGES, Peers, peers_python
 
 
 class Installer:
@@ -111,14 +111,23 @@ def test_a_failed_installation_leaves_nothing(tmp_path: Path, said: list[str]) -
     peers_python(tmp_path, say=said.append, install=Installer())
 
 
-def test_what_pip_says_is_told(
-    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(peer_environment, "PACKAGES", {"not a package": ("0" * 64,)})
+def test_each_environment_has_a_folder_of_its_own(tmp_path: Path, said: list[str]) -> None:
+    installer = Installer()
+    faces = peers_python(tmp_path, say=said.append, install=installer)
+    faiss = peers_python(tmp_path, say=said.append, install=installer, peers=FAISS)
+    assert faces.parent.parent.name == "environment"
+    assert faiss.parent.parent.name == "faiss"
+    assert installer.asked[1].startswith("faiss-cpu==")
+    peers_python(tmp_path, say=said.append, install=installer)
+    assert len(installer.asked) == 2
+
+
+def test_what_pip_says_is_told(tmp_path: Path, said: list[str]) -> None:
+    unknown = Peers("unknown", {"not a package": ("0" * 64,)}, (), "nothing")
     with pytest.raises(
         BenchError, match=r"could not be installed: .*[Ii]nvalid.*Check the network"
     ):
-        peers_python(tmp_path, say=said.append)
+        peers_python(tmp_path, say=said.append, peers=unknown)
 
 
 def test_a_home_that_cannot_be_written_is_a_clear_error(tmp_path: Path, said: list[str]) -> None:
