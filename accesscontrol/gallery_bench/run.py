@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from django.db import connection
 
 from accesscontrol import gallery_index
@@ -77,11 +76,11 @@ def _searched(filled: Filled, plan: Plan, others: peers.Peers, say: Say) -> dict
     index = _indexed(filled, say)
     say(f"{plan.probes:,} probes")
     asked = searches.queries(filled, plan.probes, seed=SEED)
-    times, best = searches.timed(filled, asked)
+    ours = searches.timed(filled, asked)
     batched = searches.timed_in_batches(filled, asked)
-    found = searches.judged(filled, asked, best, others)
+    found = searches.judged(filled, asked, ours.best, others)
     return {
-        **searches.summary(times),
+        **ours.figures(),
         "recall": round(found.recall, 5),
         "templates": sum(filled.sizes.values()),
         "sites": len(filled.sizes),
@@ -116,17 +115,23 @@ def _indexed(filled: Filled, say: Say) -> dict[str, Any] | None:
 def _growth(filled: Filled, plan: Plan, say: Say) -> dict[str, Any]:
     """Medians as sites of one size are added, from GROWN_FROM templates up to all, tenfold each."""
     size = plan.templates // plan.sites
-    medians: dict[str, float] = {}
+    steps: dict[str, dict[str, Any]] = {}
     number = GROWN_FROM
     while number <= plan.templates:
         wanted = max(1, number // size) - len(filled.sizes)
         add_sites(filled, wanted * size, wanted)
-        times, _ = searches.timed(filled, searches.queries(filled, plan.probes, seed=SEED + number))
-        medians[str(sum(filled.sizes.values()))] = round(float(np.median(times)), 3)
-        say(f"{sum(filled.sizes.values()):,} templates: {np.median(times):.2f} ms")
+        asked = searches.queries(filled, plan.probes, seed=SEED + number)
+        figures = searches.timed(filled, asked).figures()
+        steps[str(sum(filled.sizes.values()))] = figures
+        say(f"{sum(filled.sizes.values()):,} templates: {figures['p50_ms']} ms")
         number *= 10
-    steps = list(medians.values())
-    return {"site_templates": size, "p50_ms": medians, "ratio": round(steps[-1] / steps[0], 3)}
+    first, *_, last = steps.values()
+    ratios = {
+        f"{name}ratio": round(last[f"{name}p50_ms"] / first[f"{name}p50_ms"], 3)
+        for name in ("", "cpu_")
+        if first[f"{name}p50_ms"]
+    }
+    return {"site_templates": size, **ratios, "steps": steps}
 
 
 def _circumstances(plan: Plan, others: peers.Peers, faiss_missing: str | None) -> dict[str, Any]:

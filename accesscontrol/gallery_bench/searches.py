@@ -6,9 +6,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.db import connection
 from numpy.typing import NDArray
 
 from accesscontrol.gallery import Probe, nearest
@@ -49,17 +51,48 @@ def queries(filled: Filled, number: int, *, seed: int) -> list[Query]:
     return [made[place] for place in dice.permutation(len(made))]
 
 
-def timed(filled: Filled, asked: Sequence[Query]) -> tuple[NDArray[np.float64], list[int]]:
-    """Milliseconds of each search from Python and back, and the best person of each, 0 if none."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """Milliseconds of each search, from Python and back, and the best person of each, 0 if none.
+
+    cpu_ms: what this thread and the database's process spent on a processor meanwhile; None where
+    the system or a database elsewhere does not tell.
+    """
+
+    ms: NDArray[np.float64]
+    cpu_ms: NDArray[np.float64] | None
+    best: list[int]
+
+    def figures(self) -> dict[str, Any]:
+        """Medians and 95th percentiles."""
+        cpu = {f"cpu_{name}": ms for name, ms in summary(self.cpu_ms).items()}
+        return {**summary(self.ms), **cpu}
+
+
+def timed(filled: Filled, asked: Sequence[Query]) -> Timed:
+    """Search one probe after the other."""
     for query in asked[:WARM_UP]:
         nearest([query.probe], filled.version, ROTATION)
-    times, best = [], []
+    spent = _processor_time()
+    times, cpu, best = [], [], []
     for query in asked:
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), spent() if spent else 0.0
         (candidates,) = nearest([query.probe], filled.version, ROTATION)
         times.append(1000 * (time.perf_counter() - begun))
+        cpu.append(1000 * ((spent() if spent else 0.0) - before))
         best.append(candidates[0].employee_id if candidates else 0)
-    return np.array(times), best
+    return Timed(np.array(times), np.array(cpu) if spent else None, best)
+
+
+def _processor_time() -> Callable[[], float] | None:
+    """Seconds that this thread and the session's process of a database here were on a processor."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid(), inet_server_addr() = inet_client_addr()")
+        pid, is_here = cursor.fetchone()
+    account = Path(f"/proc/{pid}/schedstat")
+    if not is_here or not account.is_file():
+        return None
+    return lambda: time.thread_time() + int(account.read_text().split()[0]) / 1e9
 
 
 def timed_in_batches(filled: Filled, asked: Sequence[Query]) -> float:
@@ -117,8 +150,10 @@ def _share(right: Sequence[bool]) -> float:
     return sum(right) / len(right) if right else float("nan")
 
 
-def summary(times: NDArray[np.float64]) -> dict[str, Any]:
+def summary(times: NDArray[np.float64] | None) -> dict[str, Any]:
     """Median and 95th percentile."""
+    if times is None:
+        return {"p50_ms": None, "p95_ms": None}
     return {
         "p50_ms": round(float(np.median(times)), 3),
         "p95_ms": round(float(np.percentile(times, 95)), 3),

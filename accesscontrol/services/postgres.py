@@ -42,7 +42,7 @@ SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "100",
-    "shared_buffers": "128MB",
+    "io_method": "sync",  # processes that read for others are in the way on few cores
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "max_wal_size": "512MB",
@@ -54,6 +54,7 @@ SETTINGS = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
+MIN_BUFFERS_MB, MAX_BUFFERS_MB = 128, 1024
 
 
 def data_folder(home: Path) -> Path:
@@ -76,7 +77,7 @@ def prepare(home: Path, address: Address, *, password_is_new: bool) -> Part:
         clear_stale_lock(data)
         if password_is_new:
             _set_password(data, install, account, address.password)
-    settings = {**SETTINGS, "port": str(address.port)}
+    settings = {**SETTINGS, "shared_buffers": _buffers(), "port": str(address.port)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     # Root's child drops its rights first, and then may not pass the folders above its data (a
     # checkout below /root, say). It gets there through a descriptor that root opened for it:
@@ -117,6 +118,16 @@ def answers(database_url: str) -> bool:
             ) from None
         return False
     return True
+
+
+def _buffers() -> str:
+    """Room for the galleries of a million templates, on small machines a quarter of the memory.
+
+    Galleries are read from front to back by every search, and what has to be fetched from the
+    system's own cache costs as much again. Memory is only taken as it is filled.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{max(MIN_BUFFERS_MB, min(MAX_BUFFERS_MB, memory // 4 // 2**20))}MB"
 
 
 def _initialise(data: Path, install: Path, account: Account | None, password: str) -> None:
