@@ -18,6 +18,7 @@ from accesscontrol import sites
 from accesscontrol.admin import enrolment_views
 from accesscontrol.admin.base import DomainAdmin, acting_user, clock_cell, label
 from accesscontrol.admin.employee_filters import EnrolmentFilter
+from accesscontrol.admin.employee_form import EmployeeForm
 from accesscontrol.models import Consent, Employee, EnrolmentPhoto, PhotoStatus, Punch
 
 CONSENT_COLOURS = {"given": "success", "none": "warning", "withdrawn": "danger"}
@@ -48,7 +49,8 @@ class EmployeeAdmin(DomainAdmin[Employee]):
     list_select_related = ("site",)
     list_per_page = 50
     search_fields = ("name", "number")
-    fields = (("site", "number"), ("name", "is_active"))
+    form = EmployeeForm
+    fields = (("site", "number"), ("name", "is_active"), "further_sites")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Employee]:
         consents = Consent.objects.filter(employee=OuterRef("pk"))
@@ -94,11 +96,18 @@ class EmployeeAdmin(DomainAdmin[Employee]):
     def last_punch(self, employee: Any) -> str:
         return clock_cell(employee.site.time_zone, employee.last_punch_at)
 
+    @admin.display(description=_("further sites"))
+    def further_sites(self, employee: Employee) -> str:
+        """For those who may look but not change."""
+        names = [str(admission.site) for admission in employee.admissions.select_related("site")]
+        return ", ".join(sorted(names)) or "–"  # noqa: RUF001  a typographic dash for readers
+
     def has_delete_permission(self, request: HttpRequest, obj: Employee | None = None) -> bool:
         return False  # punches point at the person; whoever leaves is made inactive
 
     def save_model(self, request: HttpRequest, obj: Employee, form: Any, change: bool) -> None:
         sites.save_employee(obj, acting_user(request))
+        form.save_further_sites(obj, acting_user(request))
 
     def response_add(
         self, request: HttpRequest, obj: Employee, post_url_continue: str | None = None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from django.db import connection, transaction
 from django.utils import timezone
+from numpy.typing import NDArray
 from pgvector import HalfVector
 
 from accesscontrol.gallery import Probe, nearest
@@ -100,19 +101,30 @@ def _keep_changing(filled: Filled, changes: Changes, over: threading.Event) -> N
         changes.enrolled += 1
         changes.not_found += _best(filled, site, face) != person
         leaver = filled.person(site, changes.left)
-        shown = filled.faces(site).templates[filled.faces(site).of == changes.left][0]
+        shown = _template(site, leaver)
         Employee.objects.filter(pk=leaver).update(is_active=False)
         changes.left += 1
         changes.still_found += _best(filled, site, shown) == leaver
 
 
-def _best(filled: Filled, site: int, face: np.typing.NDArray[np.float32]) -> int:
+def _template(site: int, person: int) -> NDArray[np.float32]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT embedding::real[] FROM accesscontrol_gallery"
+            " WHERE site_id = %s AND employee_id = %s LIMIT 1",
+            [site, person],
+        )
+        (vector,) = cursor.fetchone()
+    return np.array(vector, np.float32)
+
+
+def _best(filled: Filled, site: int, face: NDArray[np.float32]) -> int:
     (candidates,) = nearest([Probe(site, face)], filled.version, ROTATION)
     return candidates[0].employee_id if candidates else 0
 
 
 @transaction.atomic
-def _enrol(filled: Filled, site: int, face: np.typing.NDArray[np.float32], number: int) -> int:
+def _enrol(filled: Filled, site: int, face: NDArray[np.float32], number: int) -> int:
     person = Employee.objects.create(site_id=site, number=f"new {number}", name="New")
     now = timezone.now()
     consent = Consent.objects.create(employee=person, given_at=now, text_version="bench")
