@@ -112,6 +112,8 @@ def build(gallery: Gallery) -> GalleryIndex:
     _drop(gallery)
     with connection.cursor() as cursor:
         cursor.execute(f"SET maintenance_work_mem = '{BUILD_MEMORY}'")
+        # One core: the others are recognition's.
+        cursor.execute("SET max_parallel_maintenance_workers = 0")
         try:
             cursor.execute(
                 f'CREATE INDEX CONCURRENTLY "{gallery.index_name}" ON {gallery.table} USING hnsw'
@@ -122,6 +124,7 @@ def build(gallery: Gallery) -> GalleryIndex:
             )
         finally:
             cursor.execute("RESET maintenance_work_mem")
+            cursor.execute("RESET max_parallel_maintenance_workers")
     return GalleryIndex.objects.create(
         site=gallery.site,
         model_version=gallery.version,
