@@ -25,7 +25,7 @@ from accesscontrol.gallery_bench.scratch import (
     scratch_database,
 )
 from accesscontrol.gallery_index import Gallery
-from accesscontrol.models import Site
+from accesscontrol.models import GalleryIndex, Site
 
 Say = Callable[[str], None]
 
@@ -102,7 +102,9 @@ def _indexed(filled: Filled, say: Say) -> dict[str, Any] | None:
         begun = time.perf_counter()
         measured = gallery_index.tend(Gallery(site, filled.version, ROTATION))
         if measured is not None:
+            index = GalleryIndex.objects.get(site=site)
             figures = {
+                "ef_search": index.ef_search,
                 "in_use": measured.recall >= gallery_index.LOWEST_RECALL,
                 "recall": measured.recall,
                 "exact_ms": round(measured.exact_ms, 3),

@@ -188,6 +188,7 @@ DECLARE
     gallery record;
     exact text;
     indexed text;
+    built record;
     size integer := (SELECT dimension FROM accesscontrol_modelversion WHERE id = of_version);
 BEGIN
     FOR gallery IN
@@ -206,16 +207,15 @@ BEGIN
                   AND entry.rotation_id = %L
                 GROUP BY entry.employee_id ORDER BY score DESC LIMIT $3
             ) AS nearest $sql$, gallery.site_id, of_version, of_rotation);
-        IF NOT coalesce(by_index, EXISTS (
-            SELECT FROM accesscontrol_galleryindex AS built
-            WHERE built.site_id = gallery.site_id AND built.model_version_id = of_version
-              AND built.rotation_id = of_rotation AND built.in_use
-        )) THEN
+        SELECT * INTO built FROM accesscontrol_galleryindex AS found
+        WHERE found.site_id = gallery.site_id AND found.model_version_id = of_version
+          AND found.rotation_id = of_rotation;
+        IF NOT coalesce(by_index, built.in_use, false) THEN
             RETURN QUERY EXECUTE format(exact, 'unnest($1, $2)')
             USING gallery.numbers, gallery.vectors, wanted;
             CONTINUE;
         END IF;
-        PERFORM set_config('hnsw.ef_search', '200', true);
+        PERFORM set_config('hnsw.ef_search', coalesce(built.ef_search, 200)::text, true);
         indexed := format($sql$
             SELECT probe.number, entry.employee_id, entry.distance
             FROM unnest($1, $2) AS probe (number, vector)
@@ -331,6 +331,13 @@ class Migration(migrations.Migration):
                 ),
                 ("recall", models.FloatField(blank=True, null=True, verbose_name="recall")),
                 ("probes", models.PositiveIntegerField(default=0, verbose_name="probes")),
+                (
+                    "ef_search",
+                    models.PositiveSmallIntegerField(
+                        default=200,
+                        help_text="Entries that a search keeps in view: more find more, slower.",
+                    ),
+                ),
                 ("in_use", models.BooleanField(default=False, verbose_name="in use")),
                 ("built_at", models.DateTimeField(auto_now_add=True, verbose_name="built at")),
                 (

@@ -24,6 +24,9 @@ class GalleryIndex(models.Model):
     templates = models.PositiveIntegerField(_("templates"), help_text=_("At the last check."))
     recall = models.FloatField(_("recall"), null=True, blank=True)
     probes = models.PositiveIntegerField(_("probes"), default=0)
+    ef_search = models.PositiveSmallIntegerField(
+        default=200, help_text=_("Entries that a search keeps in view: more find more, slower.")
+    )
     in_use = models.BooleanField(_("in use"), default=False)
     built_at = models.DateTimeField(_("built at"), auto_now_add=True)
     checked_at = models.DateTimeField(_("checked at"), null=True, blank=True)

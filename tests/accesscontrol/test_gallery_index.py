@@ -239,6 +239,31 @@ class TestTending:
             cursor.execute("SELECT to_regclass(%s)", [f'"{gallery.index_name}"'])
             assert cursor.fetchone() == (None,)
 
+    def test_the_fewest_entries_in_view_that_are_enough_are_taken(
+        self, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recalls = iter([0.9, 0.9995])
+        monkeypatch.setattr(
+            gallery_index, "measure", lambda *_, **__: Recall(next(recalls), 1_000, 40.0, 5.0)
+        )
+        measured = gallery_index.tend(gallery)
+        index = gallery.index()
+        assert measured is not None
+        assert index is not None
+        assert (measured.recall, index.ef_search, index.in_use) == (0.9995, 400, True)
+
+    def test_one_that_never_reaches_it_stays_out_of_use(
+        self, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(
+            gallery_index, "measure", lambda *_, **__: Recall(0.99, 1_000, 40.0, 5.0)
+        )
+        gallery_index.tend(gallery)
+        index = gallery.index()
+        assert index is not None
+        assert not index.in_use
+        assert found(gallery, unit(1))
+
     def test_of_a_model_no_longer_searched_it_is_listed_to_go(
         self, gallery: Gallery, version: ModelVersion
     ) -> None:
