@@ -9,7 +9,7 @@ UNFINISHED := $(VENV)/unfinished
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev python models demo chromium test lint fuzz bench lock clean
+.PHONY: help setup setup-dev python models demo chromium test lint fuzz bench bench-gallery lock clean
 
 help: ## list the commands
 	@echo "Gatehouse. First: make demo"
@@ -63,6 +63,11 @@ bench: setup ## measure, and write docs/benchmarks (LFW=folder, LIVE=folder, CLI
 	@$(call measured,$(PY) manage.py bench_stream --json $(if $(CLIPS),--clips "$(CLIPS)"),stream)
 	@$(if $(LFW),$(call measured,$(PY) -m recognition evaluate verification --json \
 		--images "$(LFW)/images" --pairs "$(LFW)/pairs.txt" --report var/benchmarks/verification,verification))
+
+bench-gallery: setup ## search large galleries, and write docs/benchmarks (while manage.py up runs)
+	@$(call measured,$(PY) manage.py bench_gallery --templates 1000000 --sites 100 --load 30 --json,gallery)
+	@$(call measured,$(PY) manage.py bench_gallery --templates 100000 --sites 1 --load 30 --json,gallery-one-site)
+	@$(call measured,$(PY) manage.py bench_gallery --templates 1000000 --sites 1000 --growth --json,gallery-growth)
 
 lock: ## resolve the packages anew into the lock files (UPGRADE=1: to their newest versions)
 	@$(check_python)

@@ -21,7 +21,7 @@ class EmployeeForm(ModelFormOfEmployee):
     further_sites = forms.ModelMultipleChoiceField(
         Site.objects.all(),
         required=False,
-        label=_("further sites"),
+        label=_("Further sites"),
         help_text=_("Where the person may enter, too, besides their own site."),
         widget=UnfoldAdminSelectMultipleWidget,
     )
