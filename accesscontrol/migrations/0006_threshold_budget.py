@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accesscontrol", "0004_refusals_by_quality"),
+        ("accesscontrol", "0005_gallery"),
     ]
 
     operations = [
