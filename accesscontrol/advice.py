@@ -14,6 +14,7 @@ BY_OUTCOME: dict[str, str] = {
     Outcome.LOW_QUALITY: BRIEFLY_SEEN,
     Outcome.TOO_FAR: "Please come closer.",
     Outcome.NOT_ALLOWED: "You are not allowed in here at the moment. Please ask HR.",
+    Outcome.AT_OTHER_KIOSK: "You stand nearer to another kiosk. Please look there.",
     Outcome.EMPTY_GALLERY: "Nobody is enrolled at this site yet. Please ask HR.",
     Outcome.NOT_CALIBRATED: "This site is not set up yet. Please ask IT.",
     Outcome.EXPIRED: "That took too long. Please try again.",

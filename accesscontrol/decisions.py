@@ -14,20 +14,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accesscontrol import advice, audit
-from accesscontrol.models import (
-    Admission,
-    Consent,
-    Decision,
-    Employee,
-    Kiosk,
-    Outcome,
-    Punch,
-    Template,
-)
+from accesscontrol import admission, advice, audit
+from accesscontrol.admission import Denial
+from accesscontrol.assurance import Assurance
+from accesscontrol.models import Decision, Employee, Kiosk, Outcome, Punch
 from accesscontrol.punches import punch
 from accesscontrol.quality import known
 
@@ -67,13 +59,17 @@ class Policy:
     margin: float
     """How far the best person must lie above the second."""
     fewest_frames: int
-    """Faces that the evidence must come from."""
+    """Faces that the evidence must come from, of a clear match."""
     smallest_face: float
     """Width in pixels."""
     lowest_quality: float
     """Between 0 and 1."""
     pad: PadRule | None = None
     """None where the site does not ask for presentation attack detection."""
+    doubtful_frames: int = 0
+    """Faces in good light that a match at the threshold must come from; see `assurance`."""
+    clear_lead: float = 0.0
+    """How far above the threshold a match is clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +93,10 @@ class Evidence:
     """Numbers for the record: latencies. No biometrics."""
     shortfall: str = ""
     """What the best face lacks most, a `quality.Shortfall`; empty if nothing much."""
+    good_frames: float | None = None
+    """The faces counted by their quality, each at most 1; None counts each as 1."""
+    face_share: float = 0.0
+    """Width of the widest face as a share of the picture's, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,9 @@ def decide(
     if best is None:
         return verdict(Outcome.EMPTY_GALLERY)
     weak = _weak_evidence(evidence, policy) or _attack(evidence, policy.pad)
-    return verdict(weak or _compare(best, second, policy))
+    return verdict(
+        weak or _compare(best, second, policy) or _assured(best, second, evidence, policy)
+    )
 
 
 def _weak_evidence(evidence: Evidence, policy: Policy) -> Outcome | None:
@@ -169,12 +171,25 @@ def _attack(evidence: Evidence, rule: PadRule | None) -> Outcome | None:
     return None if 0 <= score < threshold else Outcome.PAD_FAILED  # NaN is in no range
 
 
-def _compare(best: Candidate, second: Candidate | None, policy: Policy) -> Outcome:
+def _compare(best: Candidate, second: Candidate | None, policy: Policy) -> Outcome | None:
+    """Why the best candidate is nobody's match, or None if it is one."""
     if best.score < policy.threshold:
         return Outcome.NO_MATCH
     if second is not None and best.score - second.score < policy.margin:
         return Outcome.AMBIGUOUS
-    return Outcome.ACCEPTED
+    return None
+
+
+def _assured(
+    best: Candidate, second: Candidate | None, evidence: Evidence, policy: Policy
+) -> Outcome:
+    """ACCEPTED if the match has been seen long enough for how clear it is, else LOW_QUALITY."""
+    lead = best.score - policy.threshold
+    if second is not None:
+        lead = min(lead, best.score - second.score - policy.margin)
+    rule = Assurance(policy.clear_lead, policy.fewest_frames, policy.doubtful_frames)
+    good = float(evidence.frames) if evidence.good_frames is None else evidence.good_frames
+    return Outcome.ACCEPTED if rule.is_enough(lead, evidence.frames, good) else Outcome.LOW_QUALITY
 
 
 def _is_score(score: float) -> bool:
@@ -187,13 +202,17 @@ def _is_sound(policy: Policy, evidence: Evidence) -> bool:
         policy.margin,
         policy.smallest_face,
         policy.lowest_quality,
+        policy.clear_lead,
         evidence.face_width,
+        evidence.face_share,
         evidence.quality,
+        0.0 if evidence.good_frames is None else evidence.good_frames,
     )
     return (
         all(math.isfinite(number) for number in numbers)
         and 0 < policy.threshold < 1
         and policy.margin >= 0
+        and policy.clear_lead >= 0
         and policy.fewest_frames >= 1
     )
 
@@ -219,8 +238,9 @@ def record_decision(
 ) -> Recorded:
     """Write the decision and, if it accepts, the punch; the same presentation twice has one effect.
 
-    The kiosk and, if accepted, the employee are checked again under lock: whoever was
-    deactivated, or withdrew consent, since the search is NOT_ALLOWED. Raises KioskShutOutError.
+    The kiosk and, if accepted, the employee are checked again under lock (`admission`): whoever
+    was deactivated, or withdrew consent, since the search is NOT_ALLOWED. Raises
+    KioskShutOutError.
     """
     kiosk = (
         Kiosk.objects.select_for_update(of=("self",), no_key=True)
@@ -232,12 +252,15 @@ def record_decision(
     known = Decision.objects.filter(kiosk=kiosk, presentation=evidence.presentation).first()
     if known:
         return _as_recorded(known)
-    employee = None
+    employee, denied = None, None
     if verdict.accepted and verdict.best:
-        employee = _lock_admissible(verdict.best.employee_id, kiosk, policy)
-        if employee is None:
-            verdict = Verdict(Outcome.NOT_ALLOWED, verdict.best, verdict.second)
-    decision = _write(kiosk, evidence, verdict, policy, employee)
+        employee = admission.lock(verdict.best.employee_id)
+        denied = admission.denial(employee, kiosk, evidence, policy)
+        if denied:
+            other = denied is Denial.OTHER_KIOSK
+            outcome = Outcome.AT_OTHER_KIOSK if other else Outcome.NOT_ALLOWED
+            employee, verdict = None, Verdict(outcome, verdict.best, verdict.second)
+    decision = _write(kiosk, evidence, verdict, policy, (employee, denied))
     made, repeat = punch(decision, employee, kiosk) if employee else (None, False)
     audit.record(
         f"kiosk:{kiosk.pk}",
@@ -252,36 +275,15 @@ def record_decision(
     return Recorded(decision, made, repeat)
 
 
-def _lock_admissible(employee_id: int, kiosk: Kiosk, policy: Policy | None) -> Employee | None:
-    """The employee, locked, if they may enter here at this moment; else None."""
-    if policy is None or not kiosk.site.is_active:
-        return None
-    employee = (
-        Employee.objects.select_for_update(no_key=True)
-        .filter(pk=employee_id, is_active=True)
-        .filter(
-            Q(site=kiosk.site_id)
-            | Exists(Admission.objects.filter(employee=OuterRef("pk"), site=kiosk.site_id))
-        )
-        .first()
-    )
-    if employee is None:
-        return None
-    consented = Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).exists()
-    enrolled = Template.objects.filter(
-        employee=employee, model_version_id=policy.model_version_id
-    ).exists()
-    return employee if consented and enrolled else None
-
-
 def _write(
     kiosk: Kiosk,
     evidence: Evidence,
     verdict: Verdict,
     policy: Policy | None,
-    employee: Employee | None,
+    admitted: tuple[Employee | None, Denial | None],
 ) -> Decision:
     best, second = verdict.best, verdict.second
+    employee, denied = admitted
     return Decision.objects.create(
         site=kiosk.site,
         kiosk=kiosk,
@@ -296,7 +298,7 @@ def _write(
         threshold_row_id=policy.threshold_id if policy else None,
         model_version_id=policy.model_version_id if policy else None,
         frames=evidence.frames,
-        evidence=_json(evidence, policy),
+        evidence=_json(evidence, policy) | {"denied": denied},
         first_captured_at=evidence.first_captured_at,
         captured_at=evidence.captured_at,
         received_at=evidence.received_at,
@@ -311,6 +313,8 @@ def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:
         {
             **evidence.trace,
             "face_width": round(evidence.face_width, 1),
+            "face_share": round(evidence.face_share, 5),
+            "good_frames": evidence.good_frames,
             "quality": round(evidence.quality, 4),
             "shortfall": known(evidence.shortfall),
             "pad": _pad_json(evidence, policy),

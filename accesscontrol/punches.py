@@ -29,7 +29,7 @@ def punch(decision: Decision, employee: Employee, kiosk: Kiosk) -> tuple[Punch, 
         site=kiosk.site,
         kiosk=kiosk,
         presentation=decision.presentation,
-        direction=_direction(kiosk, earlier.filter(at__lte=at).first(), at),
+        direction=next_direction(employee, kiosk, at),
         at=at,
         captured_at=decision.captured_at,
         time_zone=kiosk.site.time_zone,
@@ -38,10 +38,11 @@ def punch(decision: Decision, employee: Employee, kiosk: Kiosk) -> tuple[Punch, 
     return made, False
 
 
-def _direction(kiosk: Kiosk, last: Punch | None, at: datetime) -> Direction:
+def next_direction(employee: Employee, kiosk: Kiosk, at: datetime) -> Direction:
     """The kiosk's own direction, else the opposite of the last punch of the running shift."""
     if kiosk.direction != Kiosk.Direction.ALTERNATE:
         return Direction(kiosk.direction)
+    last = Punch.objects.filter(employee=employee, at__lte=at).first()
     if last is None or last.direction == Direction.OUT:
         return Direction.IN
     forgotten = at - last.at > kiosk.site.longest_shift

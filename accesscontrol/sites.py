@@ -30,6 +30,9 @@ def save_site(site: Site, by: User | None) -> Site:
             "cool_down_s": site.cool_down_s,
             "longest_shift_h": site.longest_shift_h,
             "pad_policy": site.pad_policy,
+            "open_days": site.open_days,
+            "opens_at": str(site.opens_at) if site.opens_at else None,
+            "closes_at": str(site.closes_at) if site.closes_at else None,
             "is_active": site.is_active,
         },
     )
@@ -83,7 +86,7 @@ def end_admission(employee: Employee, site: Site, by: User | None) -> bool:
 
 @transaction.atomic
 def save_kiosk(kiosk: Kiosk, by: User | None) -> Kiosk:
-    """Add a kiosk or change its name, direction or smallest face; `kiosks` pairs and revokes."""
+    """Add a kiosk or change its name, direction, faces or zone; `kiosks` pairs and revokes."""
     kiosk.full_clean()
     added = not Kiosk.objects.filter(pk=kiosk.pk).exists()
     kiosk.save()
@@ -96,6 +99,8 @@ def save_kiosk(kiosk: Kiosk, by: User | None) -> Kiosk:
             "name": kiosk.name,
             "direction": kiosk.direction,
             "smallest_face": kiosk.smallest_face,
+            "deciding_face": kiosk.deciding_face,
+            "zone": [kiosk.zone_left, kiosk.zone_top, kiosk.zone_right, kiosk.zone_bottom],
         },
     )
     return kiosk

@@ -1,37 +1,33 @@
 """Presentations: linking the faces of one kiosk's consecutive frames (numpy only, pure).
 
-A face belongs to a presentation if it is where that one's last face was (intersection over
-union) or near it and looks like it (cosine with the mean embedding). Looking unlike in the same
-place is first taken for an occlusion, a hand before the face, and adds no evidence; if it stays
-so, it is somebody else and starts a presentation of its own: evidence of two people is never
-mixed.
+A face belongs to a presentation that it looks like, where that one is expected or near it
+(`placing`). Looking unlike in somebody's place is first taken for an occlusion, a hand before the
+face, and adds no evidence; if it stays so, it is somebody else and starts a presentation of its
+own, while the other one may still turn up again: evidence of two people is never mixed.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recognition.placing import Likeness, hidden, place
+
 Vector = NDArray[np.float32]
 
-SAME_PLACE_IOU = 0.3
-REACH_WIDTHS = 1.5
-REACH_WIDTHS_PER_S = 9.0
-"""How far from its last place, in face widths, appearance alone may still find a presentation: a
-person walks up to 1.5 m/s, and a face is about 0.16 m wide. Few frames a second under load must
-not break a walk-up into several."""
 OCCLUDED_FRAMES = 4
 """Frames in a row that may look unlike before it is taken for another person."""
 GONE_AFTER_MS = 1_500
+LONGEST_HIDDEN_MS = 5_000
+"""For how long somebody may stand behind another face and still be the same presentation."""
 LEAST_WEIGHT = 0.05
+GOOD_QUALITY = 0.6
+"""From here on a face counts in full: what portraits in the light of an office reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +42,8 @@ class Sighting:
     """None where it was not scored; no number where it could not be."""
     shortfall: str = ""
     """What the face lacks most, if anything much."""
+    share: float = 0.0
+    """The box's width as a share of the picture's, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,8 @@ class Presentation:
     box: Vector
     total: Vector
     """Sum of the embeddings, each weighted by its quality, (D,) float32."""
+    last: Vector
+    """Embedding of the last face that the sum is of, (D,) float32."""
     frames: int
     """Faces that the sum is of."""
     best_quality: float
@@ -79,6 +79,25 @@ class Presentation:
     """How many they are: fewer than `frames` where some had no score."""
     shortfall: str = ""
     """Of the best face."""
+    velocity: Vector = field(default_factory=lambda: np.zeros(2, np.float32))
+    """Of the box's centre, pixels a millisecond, (2,) x, y."""
+    good_frames: float = 0.0
+    """Faces that the sum is of, one in good light counted as 1, a worse one as less."""
+    share: float = 0.0
+    """The widest box's width as a share of the picture's, 0..1."""
+    hidden_ms: int = 0
+    """When another face was last before the place where it is expected."""
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is out of sight behind another face."""
+        return self.hidden_ms > self.received_ms
+
+    def is_gone(self, received_ms: int) -> bool:
+        """Whether it has been out of sight for too long at this time."""
+        if received_ms - self.received_ms > LONGEST_HIDDEN_MS:
+            return True
+        return received_ms - max(self.received_ms, self.hidden_ms) > GONE_AFTER_MS
 
     @property
     def probe(self) -> Vector:
@@ -108,30 +127,9 @@ class Tracks:
 
     present: list[Presentation] = field(default_factory=list)
     gone: list[Presentation] = field(default_factory=list)
-    """Not seen for GONE_AFTER_MS: to be closed."""
+    """Out of sight for too long: to be closed."""
     seen: list[UUID | None] = field(default_factory=list)
     """For each sighting of the frame, the presentation it was given to; None: occluded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """What cosines with a presentation's mean embedding say, in the scale of one embedder.
-
-    alike: frames of one person at a kiosk lie above, of two people mostly below.
-    same: says it is the same person, though somewhere else in the frame.
-    """
-
-    alike: float
-    same: float
-
-    @classmethod
-    def by_rates(cls, thresholds: Mapping[str, float]) -> Likeness:
-        """From the thresholds that a calibration gives for false match rates.
-
-        Without them nothing is alike but what is nearly equal: then no two people are ever taken
-        for one, and nobody is accepted in any case.
-        """
-        return cls(thresholds.get("1e-2", 0.98), thresholds.get("1e-4", 0.99))
 
 
 def follow(
@@ -141,34 +139,29 @@ def follow(
     likeness: Likeness,
 ) -> Tracks:
     """Give each sighting of a frame to a presentation, old or new, and part with those gone."""
-    gone = [p for p in presentations if moment.received_ms - p.received_ms > GONE_AFTER_MS]
-    present = [p for p in presentations if moment.received_ms - p.received_ms <= GONE_AFTER_MS]
-    pairs = _assign(present, sightings, moment, likeness)
+    gone = [p for p in presentations if p.is_gone(moment.received_ms)]
+    present = [p for p in presentations if not p.is_gone(moment.received_ms)]
+    places = place(present, sightings, moment, likeness)
+    for index in hidden(present, sightings, moment):
+        if all(given.index != index for given in places.values()):
+            present[index] = replace(present[index], hidden_ms=moment.received_ms)
     seen: list[UUID | None] = [None] * len(sightings)
     for face, sighting in enumerate(sightings):
-        index = pairs.get(face)
-        if index is None:
+        given = places.get(face)
+        if given is not None and given.alike:
+            present[given.index] = _continue(present[given.index], sighting, moment)
+            seen[face] = present[given.index].id
+        elif given is not None and present[given.index].unlike < OCCLUDED_FRAMES:
+            present[given.index] = _cover(present[given.index], sighting, moment)
+        else:
             present.append(_begin(sighting, moment))
             seen[face] = present[-1].id
-            continue
-        before = present[index]
-        if before.frames == 0 or float(before.probe @ sighting.embedding) >= likeness.alike:
-            present[index] = _continue(before, sighting, moment)
-            seen[face] = before.id
-        elif before.unlike < OCCLUDED_FRAMES:
-            present[index] = replace(
-                before, box=sighting.box, unlike=before.unlike + 1, received_ms=moment.received_ms
-            )
-        else:
-            gone.append(before)
-            present[index] = _begin(sighting, moment)
-            seen[face] = present[index].id
     return Tracks(present, gone, seen)
 
 
 def all_settled(presentations: Sequence[Presentation], received_ms: int) -> bool:
     """Whether somebody is there at this time, and nobody who is still waits for a decision."""
-    there = [p for p in presentations if received_ms - p.received_ms <= GONE_AFTER_MS]
+    there = [p for p in presentations if not p.is_gone(received_ms)]
     return bool(there) and all(p.settled for p in there)
 
 
@@ -189,36 +182,16 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
         pad_weight=0.0,
         pad_frames=0,
         shortfall="",
+        good_frames=0.0,
+        share=0.0,
     )
 
 
-def _assign(
-    presentations: Sequence[Presentation],
-    sightings: Sequence[Sighting],
-    moment: Moment,
-    likeness: Likeness,
-) -> dict[int, int]:
-    """Match sightings to presentations greedily, the surest first; {sighting: presentation}."""
-    if not presentations or not sightings:
-        return {}
-    boxes = np.stack([p.box for p in presentations])
-    faces = np.stack([s.box for s in sightings])
-    overlap = _iou(faces, boxes)
-    away = np.array([moment.received_ms - p.received_ms for p in presentations]) / 1000
-    reach = REACH_WIDTHS + REACH_WIDTHS_PER_S * np.clip(away, 0, None)
-    alike = (
-        np.stack([s.embedding for s in sightings]) @ np.stack([p.probe for p in presentations]).T
+def _cover(before: Presentation, sighting: Sighting, moment: Moment) -> Presentation:
+    """Something is before the face, and what is seen of it no evidence."""
+    return replace(
+        before, box=sighting.box, unlike=before.unlike + 1, received_ms=moment.received_ms
     )
-    linked = (overlap >= SAME_PLACE_IOU) | ((alike >= likeness.same) & _within(faces, boxes, reach))
-    score = np.where(linked, overlap + alike, -np.inf)
-    pairs: dict[int, int] = {}
-    for flat in np.argsort(-score, axis=None):
-        face, index = divmod(int(flat), len(presentations))
-        if not np.isfinite(score[face, index]):
-            break
-        if face not in pairs and index not in pairs.values():
-            pairs[face] = index
-    return pairs
 
 
 def _begin(sighting: Sighting, moment: Moment) -> Presentation:
@@ -226,6 +199,7 @@ def _begin(sighting: Sighting, moment: Moment) -> Presentation:
         id=uuid4(),
         box=sighting.box,
         total=np.zeros_like(sighting.embedding),
+        last=sighting.embedding,
         frames=0,
         best_quality=0.0,
         widest=0.0,
@@ -245,7 +219,11 @@ def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Prese
     return replace(
         before,
         box=sighting.box,
+        velocity=_velocity(before, sighting, moment),
         total=before.total + np.float32(weight) * sighting.embedding,
+        last=sighting.embedding,
+        good_frames=before.good_frames + min(1.0, sighting.quality / GOOD_QUALITY),
+        share=max(before.share, sighting.share),
         pad_total=before.pad_total + (weight * sighting.pad if scored and sighting.pad else 0.0),
         pad_weight=before.pad_weight + (weight if scored else 0.0),
         pad_frames=before.pad_frames + scored,
@@ -260,63 +238,11 @@ def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Prese
     )
 
 
-def _iou(a: Vector, b: Vector) -> Vector:
-    """Intersection over union of boxes (N, 4) and (M, 4): (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=2)
-    area_a, area_b = np.prod(a[:, 2:] - a[:, :2], axis=1), np.prod(b[:, 2:] - b[:, :2], axis=1)
-    union = area_a[:, None] + area_b[None, :] - common
-    result: Vector = common / np.maximum(union, 1e-6)
-    return result
-
-
-def _within(a: Vector, b: Vector, reach: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether box centres of (N, 4) and (M, 4) lie within `reach` (M,) widths of the wider box."""
-    centres_a, centres_b = (a[:, :2] + a[:, 2:]) / 2, (b[:, :2] + b[:, 2:]) / 2
-    distance = np.linalg.norm(centres_a[:, None] - centres_b[None], axis=2)
-    widths = np.maximum((a[:, 2] - a[:, 0])[:, None], (b[:, 2] - b[:, 0])[None])
-    near: NDArray[np.bool_] = distance <= reach[None] * widths
-    return near
-
-
-def dump(presentations: Sequence[Presentation]) -> bytes:
-    """Presentations as JSON, to be carried to the next frame's worker."""
-    return json.dumps([_plain(p) for p in presentations]).encode()
-
-
-def load(state: bytes) -> list[Presentation]:
-    """The presentations that `dump` wrote; raises ValueError for anything else."""
-    try:
-        return [_presentation(raw) for raw in json.loads(state)]
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not a kiosk's presentations: {error}") from None
-
-
-def _plain(presentation: Presentation) -> dict[str, Any]:
-    raw = {name: getattr(presentation, name) for name in Presentation.__slots__}
-    raw["id"] = str(presentation.id)
-    raw["box"] = [float(value) for value in presentation.box]
-    raw["total"] = base64.b64encode(presentation.total.astype("<f4").tobytes()).decode()
-    return raw
-
-
-_WHOLE = (
-    "frames", "first_captured_ms", "captured_ms", "first_received_ms", "received_ms", "sequence",
-    "unlike", "pad_frames",
-)  # fmt: skip
-
-
-def _presentation(raw: dict[str, Any]) -> Presentation:
-    total = np.frombuffer(base64.b64decode(raw["total"]), dtype="<f4").astype(np.float32)
-    box = np.asarray(raw["box"], dtype=np.float32)
-    single = [raw[name] for name in ("best_quality", "widest", "pad_total", "pad_weight")]
-    numbers = np.array([*box, *total, *single], dtype=np.float64)
-    if box.shape != (4,) or not np.isfinite(numbers).all():
-        raise ValueError("a box has four numbers, and all of them are finite")
-    words = [isinstance(raw[name], str) for name in ("settled", "shortfall")]
-    if any(type(raw[name]) is not int for name in _WHOLE) or not all(words):
-        raise ValueError("counts and times are whole numbers, an outcome and a shortfall words")
-    if raw["pad_total"] < 0 or raw["pad_weight"] < 0 or not 0 <= raw["pad_frames"] <= raw["frames"]:
-        raise ValueError("attack scores are not negative, and no more than faces")
-    return Presentation(**{**raw, "id": UUID(raw["id"]), "box": box, "total": total})
+def _velocity(before: Presentation, sighting: Sighting, moment: Moment) -> Vector:
+    """The mean of what was known and what the last step shows."""
+    elapsed = moment.received_ms - before.received_ms
+    if elapsed <= 0 or before.frames == 0:
+        return before.velocity
+    step = (sighting.box[:2] + sighting.box[2:] - before.box[:2] - before.box[2:]) / 2
+    moved: Vector = ((before.velocity + step / elapsed) / 2).astype(np.float32)
+    return moved

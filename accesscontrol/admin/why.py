@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from accesscontrol import pad
+from accesscontrol.admission import Denial
 from accesscontrol.advice import shortfall_of
 from accesscontrol.models import Decision, Outcome, Punch
 from accesscontrol.quality import AT_THE_DOOR
@@ -92,10 +93,21 @@ def _low_quality(decision: Decision) -> str:
 
 
 def _not_allowed(decision: Decision) -> str:
-    return (
-        f"{_nearest(decision)} was recognised but may not enter here at that moment: the person "
-        "or the site is not active, or the consent was withdrawn."
+    reason = _DENIALS.get(
+        decision.evidence.get("denied"),
+        "the person or the site is not active, or the consent was withdrawn",
     )
+    return f"{_nearest(decision)} was recognised but may not enter here at that moment: {reason}."
+
+
+_DENIALS: dict[str | None, str] = {
+    Denial.SITE_CLOSED: "the site is not active",
+    Denial.OTHER_SITE: "the person belongs to another site",
+    Denial.INACTIVE: "the person is not active",
+    Denial.NO_CONSENT: "the consent was withdrawn",
+    Denial.NO_TEMPLATE: "the person's template was removed in that moment",
+    Denial.HOURS: "it was outside the hours that are set on the site's page",
+}
 
 
 def _pad_failed(decision: Decision) -> str:
@@ -129,6 +141,11 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
         "The face was too small in the picture. Come closer, or lower the kiosk's smallest face."
     ),
     Outcome.NOT_ALLOWED: _not_allowed,
+    Outcome.AT_OTHER_KIOSK: lambda decision: (
+        f"{_nearest(decision)} stood before another kiosk of the site at that moment, which saw "
+        "the face larger and decided. If it happens often, set this kiosk's zone so that the "
+        "other one's place is outside of it."
+    ),
     Outcome.EMPTY_GALLERY: lambda _: (
         "Nobody is enrolled at this site: enrol people with consent and photos first."
     ),

@@ -17,6 +17,7 @@ class Outcome(models.TextChoices):
     LOW_QUALITY = "LOW_QUALITY", _("picture not good enough")
     TOO_FAR = "TOO_FAR", _("too far away")
     NOT_ALLOWED = "NOT_ALLOWED", _("not allowed here or now")
+    AT_OTHER_KIOSK = "AT_OTHER_KIOSK", _("stands before another kiosk")
     EMPTY_GALLERY = "EMPTY_GALLERY", _("nobody is enrolled at this site")
     NOT_CALIBRATED = "NOT_CALIBRATED", _("no threshold is set for the model in use")
     EXPIRED = "EXPIRED", _("the picture came too late")

@@ -8,6 +8,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+PERCENT = [MaxValueValidator(100)]
+LEAST_ZONE = 10
+"""Percent of the picture: nobody hits a narrower zone."""
+
 
 class Kiosk(models.Model):
     """A device at a door. It holds its private key; here is only the public one.
@@ -33,7 +37,27 @@ class Kiosk(models.Model):
         _("smallest face (pixels)"),
         default=40,
         validators=[MinValueValidator(20), MaxValueValidator(400)],
-        help_text=_("Faces narrower than this in the camera picture are passers-by."),
+        help_text=_(
+            "Faces narrower than this in the camera picture are passers-by, whom nobody minds. In "
+            "a picture 640 pixels wide a face is 50 to 65 at two metres, 110 to 210 at the device."
+        ),
+    )
+    deciding_face = models.PositiveIntegerField(
+        _("face near enough (pixels)"),
+        default=40,
+        validators=[MinValueValidator(20), MaxValueValidator(400)],
+        help_text=_(
+            "Whoever never comes near enough for a face as wide as this is asked to come closer. "
+            "At least the smallest face; more where people walk past who do not want to enter."
+        ),
+    )
+    zone_left = models.PositiveSmallIntegerField(_("zone, left (%)"), default=0, validators=PERCENT)
+    zone_top = models.PositiveSmallIntegerField(_("zone, top (%)"), default=0, validators=PERCENT)
+    zone_right = models.PositiveSmallIntegerField(
+        _("zone, right (%)"), default=100, validators=PERCENT
+    )
+    zone_bottom = models.PositiveSmallIntegerField(
+        _("zone, bottom (%)"), default=100, validators=PERCENT
     )
     public_key = models.TextField(
         blank=True, editable=False, help_text=_("ECDSA P-256, SubjectPublicKeyInfo in PEM.")
@@ -61,10 +85,35 @@ class Kiosk(models.Model):
             models.CheckConstraint(
                 condition=models.Q(smallest_face__range=(20, 400)), name="kiosk_smallest_face"
             ),
+            models.CheckConstraint(
+                condition=models.Q(deciding_face__gte=models.F("smallest_face"))
+                & models.Q(deciding_face__lte=400),
+                name="kiosk_face_near_enough",
+                violation_error_message=_(
+                    "A face near enough is at least as wide as the smallest face."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    zone_right__gte=models.F("zone_left") + LEAST_ZONE,
+                    zone_bottom__gte=models.F("zone_top") + LEAST_ZONE,
+                    zone_right__lte=100,
+                    zone_bottom__lte=100,
+                ),
+                name="kiosk_zone_within_the_picture",
+                violation_error_message=_(
+                    "The zone's right and bottom lie at least 10 % beyond its left and top."
+                ),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.name}, {self.site}"
+
+    def is_in_zone(self, x: float, y: float) -> bool:
+        """Whether a place in the picture, as shares of its width and height, is of this kiosk."""
+        across = self.zone_left <= 100 * x <= self.zone_right
+        return across and self.zone_top <= 100 * y <= self.zone_bottom
 
     @property
     def may_stream(self) -> bool:

@@ -6,9 +6,12 @@ import zoneinfo
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+EVERY_DAY = "1234567"
+"""ISO weekdays, Monday is 1."""
 
 
 def validate_time_zone(value: str) -> None:
@@ -65,6 +68,24 @@ class Site(models.Model):
             "it accepts nobody."
         ),
     )
+    open_days = models.CharField(
+        _("days"),
+        max_length=7,
+        default=EVERY_DAY,
+        validators=[RegexValidator(r"^(?=.)1?2?3?4?5?6?7?$")],
+        help_text=_("On which people may enter."),
+    )
+    opens_at = models.TimeField(
+        _("from"), null=True, blank=True, help_text=_("On the site's clock. Empty: at any time.")
+    )
+    closes_at = models.TimeField(
+        _("until"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "Earlier than “from” means on the next day. Whoever is inside can leave at any time."
+        ),
+    )
     is_active = models.BooleanField(_("active"), default=True)
 
     class Meta:
@@ -80,6 +101,19 @@ class Site(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(pad_policy__in=["off", "passive"]), name="site_pad_policy"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(open_days__regex=r"^1?2?3?4?5?6?7?$") & ~models.Q(open_days=""),
+                name="site_open_days",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(opens_at__isnull=True, closes_at__isnull=True)
+                | models.Q(opens_at__isnull=False, closes_at__isnull=False)
+                & ~models.Q(opens_at=models.F("closes_at")),
+                name="site_hours_have_two_ends",
+                violation_error_message=_(
+                    "Give both the time from which and until which people may enter, or neither."
+                ),
             ),
         ]
 

@@ -1,0 +1,90 @@
+"""Whether a recognised person may enter here and now: asked under lock, before the record."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from accesscontrol.models import (
+    Admission,
+    Consent,
+    Decision,
+    Direction,
+    Employee,
+    Kiosk,
+    Outcome,
+    Template,
+)
+from accesscontrol.opening import is_open
+from accesscontrol.punches import next_direction
+
+if TYPE_CHECKING:
+    from accesscontrol.decisions import Evidence, Policy
+
+SAME_MOMENT = timedelta(seconds=1.5)
+"""Seen at two kiosks within this time, a person stands before one and is in the other's picture."""
+
+
+class Denial(StrEnum):
+    """Why somebody who was recognised may not enter."""
+
+    SITE_CLOSED = "SITE_CLOSED"
+    """The site is not active."""
+    OTHER_SITE = "OTHER_SITE"
+    """The person belongs to another site, by now."""
+    INACTIVE = "INACTIVE"
+    """The person is not active any more."""
+    NO_CONSENT = "NO_CONSENT"
+    """The consent was withdrawn."""
+    NO_TEMPLATE = "NO_TEMPLATE"
+    """The template that was found is gone."""
+    HOURS = "HOURS"
+    """The site is not open at this time, and the person is not on the way out."""
+    OTHER_KIOSK = "OTHER_KIOSK"
+    """Another kiosk of the site saw the person larger and accepted them, at the same moment."""
+
+
+def lock(employee_id: int) -> Employee | None:
+    """The employee, locked until the transaction ends; None if there is none by now."""
+    return Employee.objects.select_for_update(no_key=True).filter(pk=employee_id).first()
+
+
+def denial(
+    employee: Employee | None, kiosk: Kiosk, evidence: Evidence, policy: Policy | None
+) -> Denial | None:
+    """Why this person may not enter here at this moment, or None if they may.
+
+    Call within the transaction that holds the locks on the employee and the kiosk.
+    """
+    site = kiosk.site
+    if policy is None or not site.is_active:
+        return Denial.SITE_CLOSED
+    if employee is None or not employee.is_active:
+        return Denial.INACTIVE
+    further = Admission.objects.filter(employee=employee, site=site)
+    if employee.site_id != site.pk and not further.exists():
+        return Denial.OTHER_SITE
+    if not Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).exists():
+        return Denial.NO_CONSENT
+    version = policy.model_version_id
+    if not Template.objects.filter(employee=employee, model_version_id=version).exists():
+        return Denial.NO_TEMPLATE
+    at = evidence.received_at
+    if not is_open(site, at) and next_direction(employee, kiosk, at) == Direction.IN:
+        return Denial.HOURS
+    return Denial.OTHER_KIOSK if _is_larger_elsewhere(employee, kiosk, evidence) else None
+
+
+def _is_larger_elsewhere(employee: Employee, kiosk: Kiosk, evidence: Evidence) -> bool:
+    """Where the other kiosk saw them smaller, they stand here: greeted, by the cool-down once."""
+    at = evidence.received_at
+    elsewhere = Decision.objects.filter(
+        site=kiosk.site,
+        employee=employee,
+        outcome=Outcome.ACCEPTED,
+        received_at__range=(at - SAME_MOMENT, at + SAME_MOMENT),
+        decided_at__gte=at - SAME_MOMENT,
+    ).exclude(kiosk=kiosk)
+    shares = [decision.evidence.get("face_share") for decision in elsewhere]
+    return any(isinstance(share, float) and share > evidence.face_share for share in shares)
