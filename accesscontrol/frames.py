@@ -24,6 +24,7 @@ import redis.asyncio
 from django.conf import settings
 
 from accesscontrol import crypto, keyring
+from accesscontrol.lanes import Lanes
 
 FRAME_LIFETIME_MS = 2_000
 WAKE_LIFETIME_MS = 1_000
@@ -126,6 +127,11 @@ class FrameOutlet:
     @classmethod
     def connect(cls) -> FrameOutlet:
         return cls(redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5))
+
+    @property
+    def lanes(self) -> Lanes:
+        """What the kiosks tell each other of the people they see."""
+        return Lanes(self._redis)
 
     def begin(self) -> None:
         """From here on a new frame sends a new wake-up message; also shows that a worker lives."""

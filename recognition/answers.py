@@ -47,7 +47,7 @@ def faces(frame: Frame, result: FrameResult, present: Sequence[Presentation]) ->
         "faces": [
             {"box": [round(float(v), 1) for v in p.box], "state": _state(p)}
             for p in present
-            if p.received_ms == frame.received_ms
+            if p.received_ms == frame.received_ms and p.settled != Outcome.AT_OTHER_KIOSK
         ],
     }
 

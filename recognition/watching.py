@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from recognition import tracking
 from recognition.pipeline import Pipeline
-from recognition.tracking import Likeness, Moment, Presentation, Sighting
+from recognition.placing import Likeness
+from recognition.tracking import Moment, Presentation, Sighting
 from recognition.types import FrameResult
 
 

@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -16,52 +16,49 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from accesscontrol import crypto, decisions, keyring, model_versions, notify, thresholds
-from accesscontrol.decisions import Candidate, Evidence, KioskShutOutError, PadRule, Policy
+from accesscontrol import (
+    assurance,
+    crypto,
+    decisions,
+    keyring,
+    model_versions,
+    notify,
+    thresholds,
+)
+from accesscontrol.decisions import (
+    Candidate,
+    Evidence,
+    KioskShutOutError,
+    PadRule,
+    Policy,
+    Verdict,
+)
 from accesscontrol.frames import Frame, FrameOutlet, now_ms
 from accesscontrol.gallery import Probe, nearest
+from accesscontrol.lanes import Lane
 from accesscontrol.model_versions import ModelFacts
-from accesscontrol.models import Kiosk, ModelVersion, Outcome, PadPolicy
-from recognition import answers, isolation, tracking
+from accesscontrol.models import Kiosk, ModelVersion, Outcome
+from recognition import answers, carried, isolation, tracking
 from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
-from recognition.tracking import Moment, Presentation, Sighting
-from recognition.types import FrameResult
+from recognition.placing import Likeness
+from recognition.scene import Scene, asks_for_pad, evidence_of, sightings, streaming_kiosks
+from recognition.tracking import Moment, Presentation, Vector
 from recognition.watching import Watched, analyse
 
 logger = logging.getLogger(__name__)
 
 BATCH = 32
-FEWEST_FRAMES = 3
-"""Faces that an acceptance needs: single impostor frames score far above their mean."""
 FEWEST_PAD_FRAMES = 3
-"""Of these, at a site that asks for it, with a presentation-attack score."""
+"""Faces with a presentation-attack score that an acceptance needs, at a site that asks for it."""
 PATIENCE_MS = 3_000
 """How long a presentation may gather evidence before it is refused."""
 RETRY_MS = 3_000
 """A person still there this long after a refusal is tried anew."""
-LOWEST_DETECTION_SCORE = 0.95
-"""What the detector is less sure of is no evidence: folds of clothing reach 0.77 at a door, of the
-faces there 95 in 100 lie above 0.96."""
 LOWEST_QUALITY = 0.25
 """Of a presentation's best face, which then could not reach any threshold in use: its person
 is told what to mend instead of "not recognised". In the kiosk clips no single face is below."""
 LONGEST_DRAIN_S = 1.0
-
-
-@dataclass(slots=True)
-class Scene:
-    """One kiosk within a batch: its frame, its presentations, what is to be answered."""
-
-    kiosk: Kiosk
-    moment: Moment
-    tracks: tracking.Tracks
-    frame: Frame | None = None
-    result: FrameResult | None = None
-    closing: bool = False
-    """Nobody is there any more: every open presentation is decided now."""
-    failed: bool = False
-    trace: dict[str, float] = field(default_factory=dict)
 
 
 class Recogniser:
@@ -72,7 +69,7 @@ class Recogniser:
         self._outlet = outlet
         self._facts = facts
         self._name = uuid.uuid4().hex
-        self._likeness = tracking.Likeness.by_rates(facts.calibration.get("thresholds", {}))
+        self._likeness = Likeness.by_rates(facts.calibration.get("thresholds", {}))
         self._version: ModelVersion | None = None
         model = pipeline.pad_model
         self._pad_rule = PadRule(
@@ -144,7 +141,7 @@ class Recogniser:
 
     def _see(self, frames: Sequence[Frame]) -> list[Scene]:
         """Recognise the faces of all frames in one batch and give them to presentations."""
-        kiosks = _streaming_kiosks([frame.kiosk_id for frame in frames])
+        kiosks = streaming_kiosks([frame.kiosk_id for frame in frames])
         frames = [frame for frame in frames if frame.kiosk_id in kiosks]
         if not frames:
             return []
@@ -171,42 +168,33 @@ class Recogniser:
             Moment(frame.sequence, frame.captured_ms, frame.received_ms),
             self._presentations(frame.kiosk_id),
             self._scores_attacks(kiosk),
-            lambda result: self._sightings(result, kiosk),
+            lambda result: sightings(result, kiosk, self._rotate),
             self._likeness,
         )
 
     def _scores_attacks(self, kiosk: Kiosk) -> bool:
         """Whether the site asks for it and the score can say anything: else it is time lost."""
-        return _asks_for_pad(kiosk) and self._pad_rule.threshold is not None
+        return asks_for_pad(kiosk) and self._pad_rule.threshold is not None
 
     def _presentations(self, kiosk_id: UUID) -> list[Presentation]:
         state = self._outlet.load_tracks(kiosk_id)
         try:
-            present = tracking.load(state) if state else []
+            present = carried.load(state, self._basis()) if state else []
         except ValueError:
             logger.warning("presentations of kiosk %s were unreadable, begun anew", kiosk_id)
             return []
-        # A worker of another model may have seen the frames before this one.
         return [p for p in present if p.total.size == self.version().dimension]
-
-    def _sightings(self, result: FrameResult, kiosk: Kiosk) -> list[Sighting]:
-        """The frame's faces as tracking needs them; rotated, so Valkey holds no plain embedding."""
-        sightings = []
-        for face in result.faces:
-            width = float(face.box[2] - face.box[0])
-            if face.score < LOWEST_DETECTION_SCORE or width < kiosk.smallest_face:
-                continue
-            if face.embedding is None or face.quality is None:
-                continue
-            rotated = crypto.rotate(face.embedding, self._rotation()[1])
-            quality = face.quality
-            shortfall = quality.shortfall or ""
-            sightings.append(Sighting(face.box, rotated, quality.score, face.pad, shortfall))
-        return sightings
 
     def _rotation(self) -> tuple[str, bytes]:
         keys = keyring.load(settings.KEYRING_PATH).templates
         return keys.current, keys.key(keys.current)
+
+    def _rotate(self, embedding: Vector) -> Vector:
+        return crypto.rotate(embedding, self._rotation()[1])
+
+    def _basis(self) -> str:
+        """What the embeddings of presentations go by: those of another basis begin anew."""
+        return f"{self.version().sha256} {self._rotation()[0]}"
 
     def _close(self, held: Sequence[UUID], *, rested: bool) -> None:
         """Decide what is still open at kiosks before which nobody stands any more."""
@@ -230,7 +218,7 @@ class Recogniser:
     def _close_together(self, held: Sequence[UUID], *, rested: bool) -> None:
         moment = Moment(0, now_ms(), now_ms())
         scenes = []
-        kiosks = _streaming_kiosks(held)
+        kiosks = streaming_kiosks(held)
         for kiosk_id in held:
             present = self._presentations(kiosk_id)
             if kiosk_id not in kiosks:
@@ -252,7 +240,7 @@ class Recogniser:
             for scene in scenes
             for gone, presentations in ((False, scene.tracks.present), (True, scene.tracks.gone))
             for presentation in presentations
-            if _is_ripe(presentation, gone=gone)
+            if presentation.frames and not presentation.settled
         ]
         begun = now_ms()
         found = self._search([(scene, presentation) for scene, presentation, _ in ripe])
@@ -286,10 +274,12 @@ class Recogniser:
         gone: bool,
     ) -> None:
         policy = self._policy(scene.kiosk)
-        evidence = _evidence(presentation, scene.trace)
+        evidence = evidence_of(presentation, scene.trace)
         verdict = decisions.decide(evidence, candidates, policy, timezone.now())
+        if verdict.best and policy and verdict.best.score >= policy.threshold:
+            verdict = self._by_lanes(scene.kiosk, evidence, verdict, verdict.best)
         over = gone or presentation.received_ms - presentation.first_received_ms >= PATIENCE_MS
-        if not verdict.accepted and not over:
+        if not (verdict.accepted or over) or not self._outlet.holds(scene.kiosk.pk, self._name):
             return
         try:
             recorded = decisions.record_decision(scene.kiosk.pk, evidence, verdict, policy)
@@ -302,9 +292,24 @@ class Recogniser:
             scene.tracks,
             present=[settled if p.id == settled.id else p for p in scene.tracks.present],
         )
+        if settled.settled == Outcome.AT_OTHER_KIOSK:
+            return  # who stands elsewhere is answered there
         # The transaction is committed: from here on a person may read it.
         message = decisions.kiosk_message(recorded, presentation.sequence)
         notify.send_to_kiosk(scene.kiosk.pk, message)
+
+    def _by_lanes(
+        self, kiosk: Kiosk, evidence: Evidence, verdict: Verdict, best: Candidate
+    ) -> Verdict:
+        """Of kiosks that see a person at once, only the one that sees them largest accepts."""
+        if verdict.outcome not in (Outcome.ACCEPTED, Outcome.LOW_QUALITY):
+            return verdict
+        seen_ms = round(evidence.received_at.timestamp() * 1000)
+        mine = Lane(kiosk.pk, round(evidence.face_share, 5), seen_ms)
+        nearer = self._outlet.lanes.nearer(kiosk.site_id, best.employee_id, mine)
+        if nearer is None or not verdict.accepted:
+            return verdict
+        return Verdict(Outcome.AT_OTHER_KIOSK, best, verdict.second)
 
     def _policy(self, kiosk: Kiosk) -> Policy | None:
         version = self.version()
@@ -320,10 +325,12 @@ class Recogniser:
             model_version_id=version.pk,
             threshold=row.value,
             margin=row.margin,
-            fewest_frames=FEWEST_FRAMES,
-            smallest_face=float(kiosk.smallest_face),
+            fewest_frames=assurance.FEWEST_FRAMES,
+            smallest_face=float(kiosk.deciding_face or kiosk.smallest_face),
             lowest_quality=LOWEST_QUALITY,
-            pad=self._pad_rule if _asks_for_pad(kiosk) else None,
+            pad=self._pad_rule if asks_for_pad(kiosk) else None,
+            doubtful_frames=assurance.DOUBTFUL_FRAMES,
+            clear_lead=thresholds.default_margin(version),
         )
 
     def _keep(self, scene: Scene) -> None:
@@ -331,7 +338,8 @@ class Recogniser:
         present = [_retried(p, scene.moment) for p in scene.tracks.present]
         kiosk_id = scene.kiosk.pk
         if self._outlet.holds(kiosk_id, self._name):
-            state = tracking.dump(present) if present and not scene.failed else None
+            dumped = present and not scene.failed
+            state = carried.dump(present, self._basis()) if dumped else None
             self._outlet.save_tracks(kiosk_id, state, _last_seen(present))
 
     def _answer(self, scene: Scene) -> None:
@@ -345,41 +353,6 @@ class Recogniser:
 
 # About none of the frames: everything waits until it is back.
 AWAY = (DatabaseError, redis.RedisError)
-
-
-def _streaming_kiosks(kiosk_ids: Sequence[UUID]) -> dict[UUID, Kiosk]:
-    """The kiosks that may stream, with their sites; revoked ones are left out."""
-    kiosks = Kiosk.objects.select_related("site").filter(
-        pk__in=kiosk_ids, revoked_at__isnull=True, site__is_active=True
-    )
-    return {kiosk.pk: kiosk for kiosk in kiosks if kiosk.may_stream}
-
-
-def _asks_for_pad(kiosk: Kiosk) -> bool:
-    # Whatever else a later version may write there: only "off" is off.
-    return kiosk.site.pad_policy != PadPolicy.OFF
-
-
-def _is_ripe(presentation: Presentation, *, gone: bool) -> bool:
-    if presentation.settled or presentation.frames == 0:
-        return False
-    return gone or presentation.frames >= FEWEST_FRAMES
-
-
-def _evidence(presentation: Presentation, trace: dict[str, float]) -> Evidence:
-    return Evidence(
-        presentation=presentation.id,
-        frames=presentation.frames,
-        face_width=presentation.widest,
-        quality=presentation.best_quality,
-        shortfall=presentation.shortfall,
-        first_captured_at=decisions.utc_from_ms(presentation.first_captured_ms),
-        captured_at=decisions.utc_from_ms(presentation.captured_ms),
-        received_at=decisions.utc_from_ms(presentation.received_ms),
-        pad_score=presentation.pad,
-        pad_frames=presentation.pad_frames,
-        trace=dict(trace),
-    )
 
 
 def _retried(presentation: Presentation, moment: Moment) -> Presentation:

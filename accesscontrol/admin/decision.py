@@ -20,6 +20,7 @@ OUTCOME_COLOURS: dict[str, str] = {
     Outcome.AMBIGUOUS: "warning",
     Outcome.LOW_QUALITY: "info",
     Outcome.TOO_FAR: "info",
+    Outcome.AT_OTHER_KIOSK: "info",
     Outcome.EXPIRED: "info",
     Outcome.EMPTY_GALLERY: "info",
     Outcome.NOT_CALIBRATED: "danger",

@@ -34,6 +34,14 @@ STATE_TEXTS = {
 }
 
 
+ZONE_MEANING = _(
+    "Only people whose face has its middle in this part of the picture stand before this kiosk. "
+    "Others, such as those in the neighbouring lane, are neither compared nor shown. 0 is the left "
+    "or upper edge of the picture as the camera takes it, seen from the device; the kiosk's screen "
+    "shows it as in a mirror, with left and right changed."
+)
+
+
 def state_of(kiosk: Any) -> str:
     """One of STATE_TEXTS' keys; `kiosk` comes from KioskAdmin.get_queryset."""
     if kiosk.has_code and not kiosk.may_stream:
@@ -61,7 +69,17 @@ class KioskAdmin(DomainAdmin[Kiosk]):
     list_filter_submit = True
     list_select_related = ("site", "status")
     search_fields = ("name",)
-    fields = (("site", "name"), ("direction", "smallest_face"))
+    fieldsets = (
+        (None, {"fields": (("site", "name"), "direction")}),
+        (_("Near and far"), {"fields": (("smallest_face", "deciding_face"),)}),
+        (
+            _("Zone"),
+            {
+                "fields": (("zone_left", "zone_right"), ("zone_top", "zone_bottom")),
+                "description": ZONE_MEANING,
+            },
+        ),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Kiosk]:
         codes = PairingCode.objects.filter(

@@ -9,16 +9,23 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils.dates import WEEKDAYS
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter
-from unfold.widgets import UnfoldAdminSelect2Widget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelect2Widget
 
 from accesscontrol import model_versions, pad, sites, thresholds
 from accesscontrol.admin.base import DomainAdmin, acting_user
 from accesscontrol.admin.dashboard import enrolled_people
 from accesscontrol.admin.threshold_views import threshold_page
 from accesscontrol.models import Site, Threshold
+from accesscontrol.models.site import EVERY_DAY
+
+HOURS_MEANING = _(
+    "When people may enter, on the site's clock. Outside these hours whoever is recognised is told "
+    "that they may not enter; whoever is inside can punch out at any time."
+)
 
 if TYPE_CHECKING:
     ModelFormOfSite = forms.ModelForm[Site]
@@ -34,6 +41,13 @@ class SiteForm(ModelFormOfSite):
         widget=UnfoldAdminSelect2Widget,
         help_text=_("Punches are stored in UTC and shown in this zone."),
     )
+    open_days = forms.MultipleChoiceField(
+        label=_("Days"),
+        required=False,
+        choices=[(str(day), name) for day, name in enumerate(WEEKDAYS.values(), 1)],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_("On which people may enter. None ticked: on every day."),
+    )
 
     class Meta:
         model = Site
@@ -45,6 +59,9 @@ class SiteForm(ModelFormOfSite):
             "cool_down_s",
             "longest_shift_h",
             "pad_policy",
+            "open_days",
+            "opens_at",
+            "closes_at",
         )
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -55,6 +72,10 @@ class SiteForm(ModelFormOfSite):
             field.choices = [(zone, zone.replace("_", " ")) for zone in zones]
         if not self.instance.pk:
             self.initial.setdefault("pad_policy", pad.default_policy())
+        self.initial["open_days"] = list(self.instance.open_days)
+
+    def clean_open_days(self) -> str:
+        return "".join(sorted(self.cleaned_data["open_days"])) or EVERY_DAY
 
 
 def threshold_in_force(site: Site) -> Threshold | None:
@@ -89,6 +110,13 @@ class SiteAdmin(DomainAdmin[Site]):
         fieldsets: list[tuple[Any, dict[str, Any]]] = [
             (None, {"fields": (("name", "slug"), ("time_zone", "is_active"))}),
             (_("Attendance"), {"fields": (("cool_down_s", "longest_shift_h"),)}),
+            (
+                _("Hours"),
+                {
+                    "fields": ("open_days", ("opens_at", "closes_at")),
+                    "description": HOURS_MEANING,
+                },
+            ),
             (_("Photos held before the camera"), {"fields": ("pad_policy",), **pad_state()}),
         ]
         if obj:

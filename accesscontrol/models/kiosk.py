@@ -44,11 +44,12 @@ class Kiosk(models.Model):
     )
     deciding_face = models.PositiveIntegerField(
         _("face near enough (pixels)"),
-        default=40,
+        null=True,
+        blank=True,
         validators=[MinValueValidator(20), MaxValueValidator(400)],
         help_text=_(
-            "Whoever never comes near enough for a face as wide as this is asked to come closer. "
-            "At least the smallest face; more where people walk past who do not want to enter."
+            "Whoever does not come so near that their face gets this wide is asked to come "
+            "closer and not let in. Empty: the smallest face is near enough."
         ),
     )
     zone_left = models.PositiveSmallIntegerField(_("zone, left (%)"), default=0, validators=PERCENT)
@@ -86,8 +87,8 @@ class Kiosk(models.Model):
                 condition=models.Q(smallest_face__range=(20, 400)), name="kiosk_smallest_face"
             ),
             models.CheckConstraint(
-                condition=models.Q(deciding_face__gte=models.F("smallest_face"))
-                & models.Q(deciding_face__lte=400),
+                condition=models.Q(deciding_face__isnull=True)
+                | models.Q(deciding_face__gte=models.F("smallest_face"), deciding_face__lte=400),
                 name="kiosk_face_near_enough",
                 violation_error_message=_(
                     "A face near enough is at least as wide as the smallest face."
@@ -102,7 +103,7 @@ class Kiosk(models.Model):
                 ),
                 name="kiosk_zone_within_the_picture",
                 violation_error_message=_(
-                    "The zone's right and bottom lie at least 10 % beyond its left and top."
+                    "The zone is at least a tenth of the picture wide and high."
                 ),
             ),
         ]

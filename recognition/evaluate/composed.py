@@ -26,6 +26,7 @@ GAP_FRAMES = 25
 """Of nobody, between two people who come one after the other."""
 _WALL = (186, 188, 190)
 _STRIP_WIDTHS = 3.4  # of a face: head and shoulders
+_HIDING_WIDTHS = 1.2  # of a face: nearer behind a strip's middle no detector finds another face
 _ABOVE_HEIGHTS = 0.8  # of a face, over its box: the hair
 _TURN = np.pi
 
@@ -233,7 +234,7 @@ def _moving(clips: Sequence[Clip], paths: Sequence[Way]) -> Iterator[ComposedFra
         for clip, frames, path in zip(clips, strips, paths, strict=True):
             x = path(number / (SCENE_FRAMES - 1))
             _put(canvas, frames[number], clip, x)
-            reach = _STRIP_WIDTHS * clip.face_width / 2
+            reach = _HIDING_WIDTHS * clip.face_width
             standing = [
                 replace(other, covered=other.covered or abs(other.x - x) < reach)
                 for other in standing

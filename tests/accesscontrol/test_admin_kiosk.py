@@ -16,6 +16,7 @@ from accesscontrol.models import AuditEntry, Kiosk, KioskStatus, PairingCode
 from tests.factories import KioskFactory, SiteFactory, new_private_key, public_base64
 
 pytestmark = pytest.mark.django_db
+WHOLE_PICTURE = {"zone_left": 0, "zone_top": 0, "zone_right": 100, "zone_bottom": 100}
 LIST = "admin:accesscontrol_kiosk_changelist"
 
 
@@ -25,7 +26,13 @@ def url(name: str, kiosk: Kiosk) -> str:
 
 def test_a_kiosk_is_added_by_the_verb(admin_client: Client) -> None:
     site = SiteFactory.create()
-    fields = {"site": site.pk, "name": "Gate", "direction": "IN", "smallest_face": 40}
+    fields = {
+        "site": site.pk,
+        "name": "Gate",
+        "direction": "IN",
+        "smallest_face": 40,
+        **WHOLE_PICTURE,
+    }
     admin_client.post(reverse("admin:accesscontrol_kiosk_add"), fields)
     assert Kiosk.objects.get().name == "Gate"
     assert AuditEntry.objects.filter(action="add_kiosk", actor="user:admin").exists()
@@ -33,7 +40,13 @@ def test_a_kiosk_is_added_by_the_verb(admin_client: Client) -> None:
 
 def test_a_kiosk_stays_at_its_site(admin_client: Client) -> None:
     kiosk, other = KioskFactory.create(), SiteFactory.create()
-    fields = {"site": other.pk, "name": "Renamed", "direction": "OUT", "smallest_face": 40}
+    fields = {
+        "site": other.pk,
+        "name": "Renamed",
+        "direction": "OUT",
+        "smallest_face": 40,
+        **WHOLE_PICTURE,
+    }
     admin_client.post(url("change", kiosk), fields)
     before = kiosk.site_id
     kiosk.refresh_from_db()
@@ -98,3 +111,42 @@ def test_the_page_opens_without_redis(admin_client: Client, settings: object) ->
     settings.REDIS_URL = "redis://127.0.0.1:1/0"  # type: ignore[attr-defined]
     text = admin_client.get(url("change", KioskFactory.create(paired=True))).content.decode()
     assert "Redis does not answer" in text
+
+
+class TestWhoStandsBeforeIt:
+    def post(self, client: Client, **fields: object) -> str:
+        kiosk = KioskFactory.create()
+        form = {"name": kiosk.name, "direction": "IN", "smallest_face": 40, **WHOLE_PICTURE}
+        return client.post(url("change", kiosk), form | fields).content.decode()
+
+    def test_near_far_and_zone_are_saved_and_on_record(self, admin_client: Client) -> None:
+        zone = {"zone_left": 20, "zone_top": 0, "zone_right": 70, "zone_bottom": 90}
+        self.post(admin_client, deciding_face=80, **zone)
+        kiosk = Kiosk.objects.get()
+        assert (kiosk.smallest_face, kiosk.deciding_face) == (40, 80)
+        assert (kiosk.zone_left, kiosk.zone_right, kiosk.zone_bottom) == (20, 70, 90)
+        recorded = AuditEntry.objects.get(action="change_kiosk").detail
+        assert (recorded["deciding_face"], recorded["zone"]) == (80, [20, 0, 70, 90])
+
+    def test_left_empty_the_smallest_face_is_near_enough(self, admin_client: Client) -> None:
+        self.post(admin_client, deciding_face="")
+        assert Kiosk.objects.get().deciding_face is None
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"deciding_face": 39}, "at least as wide as the smallest face"),
+            ({"zone_left": 50, "zone_right": 55}, "at least a tenth of the picture"),
+            ({"zone_top": 90, "zone_bottom": 10}, "at least a tenth of the picture"),
+            ({"zone_right": 101}, "less than or equal to 100"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_with_a_reason(
+        self, admin_client: Client, fields: dict[str, int], message: str
+    ) -> None:
+        assert message in self.post(admin_client, **fields)
+        assert Kiosk.objects.get().deciding_face is None
+
+    def test_the_page_says_what_the_zone_is(self, admin_client: Client) -> None:
+        page = admin_client.get(url("change", KioskFactory.create())).content.decode()
+        assert "neither compared nor shown" in page

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from recognition.carried import dump, load
 from recognition.tracking import (
     GONE_AFTER_MS,
     Moment,
     Presentation,
     Sighting,
     all_settled,
-    dump,
     follow,
-    load,
     restart,
 )
+from tests.recognition.test_carried import BASIS
 from tests.recognition.test_tracking import ANNA, BERT, LIKENESS, face
 
 
@@ -83,7 +83,7 @@ def test_scores_are_wanted_until_everybody_who_is_there_is_decided() -> None:
 
 def test_scores_are_carried_to_the_next_worker() -> None:
     before = seen(0.1, 0.2)
-    (after,) = load(dump([before]))
+    (after,) = load(dump([before], BASIS), BASIS)
     assert after.pad == pytest.approx(before.pad)
     assert after.pad_frames == before.pad_frames
 
@@ -105,14 +105,14 @@ def test_scores_are_carried_to_the_next_worker() -> None:
     ids=str,
 )
 def test_scores_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
-    (raw,) = json.loads(dump([seen(0.1, 0.2)]))
+    (raw,) = json.loads(dump([seen(0.1, 0.2)], BASIS))["presentations"]
     with pytest.raises(ValueError, match=r"."):
-        load(json.dumps([{**raw, **wrong}]).encode())
+        load(json.dumps({"basis": BASIS, "presentations": [{**raw, **wrong}]}).encode(), BASIS)
 
 
 @pytest.mark.parametrize("name", ["pad_total", "pad_weight", "pad_frames"])
 def test_presentations_without_scores_are_refused(name: str) -> None:
-    (raw,) = json.loads(dump([seen(0.1)]))
+    (raw,) = json.loads(dump([seen(0.1)], BASIS))["presentations"]
     del raw[name]
     with pytest.raises(ValueError, match=r"."):
-        load(json.dumps([raw]).encode())
+        load(json.dumps({"basis": BASIS, "presentations": [raw]}).encode(), BASIS)

@@ -77,7 +77,7 @@ class TestDatabaseGone:
     def test_in_the_middle_of_a_decision_nobody_is_greeted_and_the_next_frame_works(
         self, screen: Screen, recogniser: Recogniser, walk: list[bytes]
     ) -> None:
-        walk_up(screen, recogniser, walk[:2])
+        walk_up(screen, recogniser, walk[:1])
         screen.heard()
         with every_punch("PERFORM pg_terminate_backend(pg_backend_pid())"):
             screen.show(walk[0])
@@ -98,7 +98,7 @@ class TestDatabaseGone:
     def test_before_the_frame_the_kiosk_is_told_and_let_go(
         self, screen: Screen, recogniser: Recogniser, walk: list[bytes], outlet: FrameOutlet
     ) -> None:
-        walk_up(screen, recogniser, walk[:2])
+        walk_up(screen, recogniser, walk[:1])
         screen.show(walk[0])
         self.terminate()
         with contextlib.suppress(DatabaseError):
@@ -113,7 +113,7 @@ class TestDatabaseGone:
     def test_while_it_closes_presentations_the_rest_is_made_up_for(
         self, screen: Screen, recogniser: Recogniser, walk: list[bytes]
     ) -> None:
-        walk_up(screen, recogniser, walk[:2])
+        walk_up(screen, recogniser, walk[:1])
         screen.rest()
         self.terminate()
         with contextlib.suppress(DatabaseError):
@@ -147,7 +147,7 @@ class TestValkeyEmptied:
         walk: list[bytes],
         valkey: redis.Redis,
     ) -> None:
-        walk_up(screen, recogniser, walk[:2])
+        walk_up(screen, recogniser, walk[:1])
         valkey.flushdb()
         walk_up(screen, recogniser, walk)
         assert Decision.objects.get().outcome == Outcome.ACCEPTED
@@ -170,10 +170,10 @@ class TestValkeyEmptied:
     def test_presentations_that_were_tampered_with_begin_anew(
         self, screen: Screen, recogniser: Recogniser, walk: list[bytes], valkey: redis.Redis
     ) -> None:
-        walk_up(screen, recogniser, walk[:2])
+        walk_up(screen, recogniser, walk[:1])
         valkey.set(f"tracks:{screen.kiosk.pk}", b"planted")
         walk_up(screen, recogniser, walk)
-        assert Decision.objects.get().frames == 3
+        assert Decision.objects.get().frames == 2
 
 
 class TestBatch:
