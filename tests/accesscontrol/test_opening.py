@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 
@@ -101,7 +102,7 @@ class TestRows:
 
 @pytest.mark.django_db
 class TestAtTheDoor:
-    CLOSED = {"opens_at": time(7), "closes_at": time(8), "time_zone": "UTC"}
+    CLOSED: dict[str, Any] = {"opens_at": time(7), "closes_at": time(8), "time_zone": "UTC"}
     NOON = utc("2026-11-23 12:00")
 
     def test_outside_the_hours_nobody_is_let_in(self) -> None:
