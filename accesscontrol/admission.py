@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from accesscontrol.lanes import SAME_MOMENT
 from accesscontrol.models import (
     Admission,
     Consent,
@@ -21,9 +21,6 @@ from accesscontrol.punches import next_direction
 
 if TYPE_CHECKING:
     from accesscontrol.decisions import Evidence, Policy
-
-SAME_MOMENT = timedelta(seconds=1.5)
-"""Seen at two kiosks within this time, a person stands before one and is in the other's picture."""
 
 
 class Denial(StrEnum):

@@ -10,13 +10,14 @@ Keys: `lanes:SITE:EMPLOYEE` by kiosk, how large the person is seen there and whe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import redis
 
-from accesscontrol.admission import SAME_MOMENT
-
+SAME_MOMENT = timedelta(seconds=1.5)
+"""Seen at two kiosks within this time, a person stands before one and is in the other's picture."""
 SAME_MOMENT_MS = int(SAME_MOMENT.total_seconds() * 1000)
 
 

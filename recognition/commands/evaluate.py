@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from recognition.commands import evaluate_budget, evaluate_pad, evaluate_quality
+from recognition.commands import (
+    evaluate_budget,
+    evaluate_pad,
+    evaluate_presentations,
+    evaluate_quality,
+)
 from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
@@ -46,6 +51,7 @@ def add_to(commands: Commands) -> None:
     evaluate_pad.add_to(kinds)
     evaluate_quality.add_to(kinds)
     evaluate_budget.add_to(kinds)
+    evaluate_presentations.add_to(kinds)
 
 
 def _add_verification(kinds: Commands) -> None:

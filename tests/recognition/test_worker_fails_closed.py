@@ -8,7 +8,7 @@ accepted with the second frame, were it not for the one fault.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import time as day_time
@@ -22,15 +22,12 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from accesscontrol import kiosks
 from accesscontrol.decisions import Candidate
 from accesscontrol.frames import FrameOutlet, now_ms
-from accesscontrol.model_versions import ModelFacts
+from accesscontrol.gallery import nearest
 from accesscontrol.models import Decision, Employee, Kiosk, ModelVersion, PadPolicy, Punch, Site
-from recognition.gallery import nearest
-from recognition.pipeline import Pipeline
-from recognition.types import Face, FrameResult, ModelInfo, Quality
+from recognition.types import Face
 from recognition.worker import Recogniser
 from tests.enrolled import Vector, template, turned, unit
 from tests.factories import (
-    CALIBRATION,
     DIMENSION,
     EmployeeFactory,
     ModelVersionFactory,
@@ -38,55 +35,13 @@ from tests.factories import (
     ThresholdFactory,
     jpeg_bytes,
 )
+from tests.recognition.eyes import ANNA, MODEL, Eyes, face, quality
 from tests.recognition.walk import Screen, kiosk_at
 
 pytestmark = pytest.mark.django_db
 
-ANNA = unit(1)
-MODEL = ModelInfo("eyes", "1", "e" * 64, "MIT", DIMENSION)
 NOT_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 FRAMES = 2
-
-
-def quality(score: float) -> Quality:
-    return Quality(
-        eye_distance=40, size=40, sharpness=0.2, brightness=0.5, contrast=0.2, clipped=0, yaw=0,
-        pitch=0, roll=0, misfit=0, evenness=1, certainty=1, components={}, score=score,
-        shortfall=None,
-    )  # fmt: skip
-
-
-def face(embedding: Vector | None = ANNA, **fields: Any) -> Face:
-    box = np.array([200, 120, 300, 240], np.float32)
-    points = np.zeros((5, 2), np.float32)
-    return Face(
-        **{
-            "box": box,
-            "points": points,
-            "score": 0.999,
-            "quality": quality(0.8),
-            "embedding": embedding,
-            **fields,
-        }
-    )
-
-
-@dataclass
-class Eyes:
-    """What a worker sees with: a face in every frame, unless the fault has it otherwise."""
-
-    sees: Callable[[int], Sequence[Face]] = lambda _number: [face()]
-    before: Callable[[int], object] = lambda _number: None
-    """Called at every look, before it."""
-    looks: int = 0
-    model: ModelInfo = MODEL
-    pad_model: ModelInfo = MODEL
-
-    def analyse(self, images: Sequence[bytes], **_: object) -> list[FrameResult]:
-        self.before(self.looks)
-        found = FrameResult(640, 480, tuple(self.sees(self.looks)))
-        self.looks += 1
-        return [found for _ in images]
 
 
 @dataclass
@@ -105,13 +60,9 @@ class Door:
     between: Callable[[int], object] = lambda _number: None
     """Called after every frame."""
 
-    def recogniser(self) -> Recogniser:
-        facts = ModelFacts(MODEL.name, MODEL.version, MODEL.sha256, DIMENSION, "MIT", CALIBRATION)
-        return Recogniser(cast(Pipeline, self.eyes), FrameOutlet(self.valkey), facts)
-
     def walk_up(self) -> None:
         """Two frames, and then nobody is there any more."""
-        recogniser = self.recogniser()
+        recogniser = self.eyes.recogniser(FrameOutlet(self.valkey))
         for number in range(FRAMES):
             self.screen.show(jpeg_bytes(), received_ms=self.received(number))
             drain(recogniser)
