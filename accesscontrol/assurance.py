@@ -38,4 +38,6 @@ class Assurance:
 
     def is_enough(self, lead: float, frames: int, good_frames: float) -> bool:
         """Whether so many faces, `good_frames` if counted by their quality, are enough."""
-        return frames >= self.fewest_frames and good_frames >= self.frames_needed(lead)
+        if not lead >= 0 or frames < self.fewest_frames:  # a lead that is no number is none
+            return False
+        return good_frames >= self.frames_needed(lead)
