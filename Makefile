@@ -61,6 +61,8 @@ bench: setup ## measure, and write docs/benchmarks (LFW=folder, LIVE=folder, CLI
 	@$(call measured,$(PY) -m recognition bench --peers --json $(if $(LFW),--images LFW="$(LFW)/images") \
 		$(if $(LIVE),--images live="$(LIVE)") $(if $(CLIPS),--clips clips="$(CLIPS)"),peers)
 	@$(call measured,$(PY) manage.py bench_stream --json $(if $(CLIPS),--clips "$(CLIPS)"),stream)
+	@$(if $(CLIPS),$(call measured,$(PY) -m recognition evaluate presentations --json --clips "$(CLIPS)" \
+		$(if $(LFW),--gallery "$(LFW)/images") --report var/benchmarks/presentations,presentations))
 	@$(if $(LFW),$(call measured,$(PY) -m recognition evaluate verification --json \
 		--images "$(LFW)/images" --pairs "$(LFW)/pairs.txt" --report var/benchmarks/verification,verification))
 
