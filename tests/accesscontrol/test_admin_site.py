@@ -133,3 +133,27 @@ def test_a_threshold_is_put_into_words(value: float, people: int, sentence: str)
 def test_a_model_without_calibration_is_not_made_up_for() -> None:
     version = ModelVersion(name="own", version="1", calibration={})
     assert "without a calibration" in thresholds.meaning(version, 0.6, 10)
+
+
+class TestHours:
+    def test_days_and_hours_are_saved_and_on_record(self, admin_client: Client) -> None:
+        site = SiteFactory.create()
+        fields = values(site, open_days=["1", "5", "3"], opens_at="07:00", closes_at="19:30")
+        admin_client.post(change(site), fields)
+        site.refresh_from_db()
+        assert (site.open_days, str(site.opens_at)) == ("135", "07:00:00")
+        recorded = AuditEntry.objects.get(action="change_site").detail
+        assert (recorded["open_days"], recorded["closes_at"]) == ("135", "19:30:00")
+
+    def test_no_day_ticked_is_every_day(self, admin_client: Client) -> None:
+        site = SiteFactory.create(open_days="12345")
+        admin_client.post(change(site), values(site))
+        site.refresh_from_db()
+        assert site.open_days == "1234567"
+
+    def test_one_end_alone_is_refused_with_a_reason(self, admin_client: Client) -> None:
+        site = SiteFactory.create()
+        answer = admin_client.post(change(site), values(site, opens_at="07:00"))
+        assert "from which and until which" in answer.content.decode()
+        site.refresh_from_db()
+        assert site.opens_at is None
