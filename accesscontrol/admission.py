@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from accesscontrol.lanes import SAME_MOMENT
+from accesscontrol.lanes import LARGER, SAME_MOMENT
 from accesscontrol.models import (
     Admission,
     Consent,
@@ -84,4 +84,6 @@ def _is_larger_elsewhere(employee: Employee, kiosk: Kiosk, evidence: Evidence) -
         decided_at__gte=at - SAME_MOMENT,
     ).exclude(kiosk=kiosk)
     shares = [decision.evidence.get("face_share") for decision in elsewhere]
-    return any(isinstance(share, float) and share > evidence.face_share for share in shares)
+    return any(
+        isinstance(share, float) and share > LARGER * evidence.face_share for share in shares
+    )

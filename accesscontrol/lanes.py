@@ -18,6 +18,9 @@ import redis
 
 SAME_MOMENT = timedelta(seconds=1.5)
 """Seen at two kiosks within this time, a person stands before one and is in the other's picture."""
+LARGER = 1.15
+"""Times as large a face must be elsewhere to stand there: less is how a face's box wavers. Where
+two kiosks see a person alike nobody can tell, and both greet; the cool-down keeps it one punch."""
 SAME_MOMENT_MS = int(SAME_MOMENT.total_seconds() * 1000)
 
 
@@ -35,10 +38,9 @@ class Lane:
     at_ms: int
 
     def is_nearer_than(self, other: Lane) -> bool:
-        """Whether the person rather stands here; of two that see them the same, always one does."""
-        if abs(self.at_ms - other.at_ms) > SAME_MOMENT_MS:
-            return False
-        return (self.share, self.kiosk_id) > (other.share, other.kiosk_id)
+        """Whether the person rather stands here."""
+        same_moment = abs(self.at_ms - other.at_ms) <= SAME_MOMENT_MS
+        return same_moment and self.share > LARGER * other.share
 
 
 class Lanes:
