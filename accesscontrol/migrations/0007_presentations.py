@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accesscontrol", "0004_refusals_by_quality"),
+        ("accesscontrol", "0006_threshold_budget"),
     ]
 
     operations = [
