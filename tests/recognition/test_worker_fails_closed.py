@@ -228,7 +228,7 @@ def database_down(door: Door, dice: random.Random) -> None:
 
 def database_slow(door: Door, dice: random.Random) -> None:
     """One statement takes too long and is cancelled."""
-    chosen = dice.choice(["WITH ORDINALITY", "FOR NO KEY UPDATE", "accesscontrol_consent"])
+    chosen = dice.choice(["FOR NO KEY UPDATE", "accesscontrol_consent"])
 
     def answer(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if chosen in sql:
