@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accesscontrol import advice, audit
 from accesscontrol.models import Consent, Decision, Employee, Kiosk, Outcome, Punch, Template
+from accesscontrol.models.candidate import MOST_CANDIDATES
 from accesscontrol.punches import punch
 from accesscontrol.quality import known
 
@@ -87,6 +88,9 @@ class Evidence:
     """Numbers for the record: latencies. No biometrics."""
     shortfall: str = ""
     """What the best face lacks most, a `quality.Shortfall`; empty if nothing much."""
+    trail: Sequence[Sequence[float | None]] = ()
+    """Its faces one by one: milliseconds since the first, quality, width in pixels, attack score.
+    No biometrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +209,15 @@ class Recorded:
 
 @transaction.atomic
 def record_decision(
-    kiosk_id: UUID, evidence: Evidence, verdict: Verdict, policy: Policy | None
+    kiosk_id: UUID,
+    evidence: Evidence,
+    verdict: Verdict,
+    policy: Policy | None,
+    candidates: Sequence[Candidate] = (),
 ) -> Recorded:
     """Write the decision and, if it accepts, the punch; the same presentation twice has one effect.
 
-    The kiosk and, if accepted, the employee are checked again under lock: whoever was
+    The best few `candidates` are kept for the record. The kiosk and, if accepted, the employee are checked again under lock: whoever was
     deactivated, or withdrew consent, since the search is NOT_ALLOWED. Raises KioskShutOutError.
     """
     kiosk = (
@@ -228,6 +236,7 @@ def record_decision(
         if employee is None:
             verdict = Verdict(Outcome.NOT_ALLOWED, verdict.best, verdict.second)
     decision = _write(kiosk, evidence, verdict, policy, employee)
+    _write_candidates(decision, candidates)
     made, repeat = punch(decision, employee, kiosk) if employee else (None, False)
     audit.record(
         f"kiosk:{kiosk.pk}",
@@ -290,6 +299,26 @@ def _write(
     )
 
 
+# Whoever withdrew consent since the search is kept as another person from the start.
+_KEEP_CANDIDATES = """
+INSERT INTO accesscontrol_candidatescore (decision_id, rank, employee_id, score)
+SELECT %s, candidate.rank, consent.employee_id, candidate.score
+FROM unnest(%s::bigint[], %s::float8[]) WITH ORDINALITY AS candidate(employee_id, score, rank)
+LEFT JOIN accesscontrol_consent AS consent
+    ON consent.employee_id = candidate.employee_id AND consent.withdrawn_at IS NULL
+"""
+
+
+def _write_candidates(decision: Decision, candidates: Sequence[Candidate]) -> None:
+    sound = [candidate for candidate in candidates if _is_score(candidate.score)]
+    best = sorted(sound, key=lambda candidate: candidate.score, reverse=True)[:MOST_CANDIDATES]
+    if not best:
+        return
+    people, scores = [c.employee_id for c in best], [c.score for c in best]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP_CANDIDATES, [decision.pk, people, scores])
+
+
 def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:
     """The evidence for the record. JSON has no NaN: what is no number is null."""
     skew = evidence.received_at - evidence.captured_at
@@ -302,6 +331,7 @@ def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:
             "pad": _pad_json(evidence, policy),
             "policy": asdict(policy) if policy else None,
             "clock_skew_s": round(skew.total_seconds(), 3),
+            "trail": [list(entry) for entry in evidence.trail],
         }
     )
 
@@ -326,11 +356,13 @@ def _without_nan(values: dict[str, object]) -> dict[str, object]:
 def _jsonable(value: object) -> object:
     if isinstance(value, dict):
         return _without_nan(value)
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_recorded(decision: Decision) -> Recorded:
-    own = Punch.objects.filter(decision=decision).first()
+    own = Punch.objects.filter(decision=decision, correction__isnull=True).first()
     if own or decision.employee is None:
         return Recorded(decision, own, repeat=False)
     cooling = Punch.objects.filter(

@@ -20,6 +20,9 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from recognition import trail
+from recognition.trail import Glimpse
+
 Vector = NDArray[np.float32]
 
 SAME_PLACE_IOU = 0.3
@@ -79,6 +82,8 @@ class Presentation:
     """How many they are: fewer than `frames` where some had no score."""
     shortfall: str = ""
     """Of the best face."""
+    trail: tuple[Glimpse, ...] = ()
+    """Its faces one by one, for the record."""
 
     @property
     def probe(self) -> Vector:
@@ -189,6 +194,7 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
         pad_weight=0.0,
         pad_frames=0,
         shortfall="",
+        trail=(),
     )
 
 
@@ -242,6 +248,9 @@ def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Prese
     weight = max(sighting.quality, LEAST_WEIGHT)
     scored = sighting.pad is not None and math.isfinite(sighting.pad)
     best = before.frames == 0 or sighting.quality > before.best_quality
+    width = float(sighting.box[2] - sighting.box[0])
+    after_ms = moment.received_ms - before.first_received_ms
+    seen = trail.glimpse(after_ms, sighting.quality, width, sighting.pad)
     return replace(
         before,
         box=sighting.box,
@@ -252,7 +261,8 @@ def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Prese
         frames=before.frames + 1,
         best_quality=max(before.best_quality, sighting.quality),
         shortfall=sighting.shortfall if best else before.shortfall,
-        widest=max(before.widest, float(sighting.box[2] - sighting.box[0])),
+        widest=max(before.widest, width),
+        trail=before.trail if before.settled else trail.extended(before.trail, seen),
         captured_ms=moment.captured_ms,
         received_ms=moment.received_ms,
         sequence=moment.sequence,
@@ -297,6 +307,7 @@ def _plain(presentation: Presentation) -> dict[str, Any]:
     raw = {name: getattr(presentation, name) for name in Presentation.__slots__}
     raw["id"] = str(presentation.id)
     raw["box"] = [float(value) for value in presentation.box]
+    raw["trail"] = trail.plain(presentation.trail)
     raw["total"] = base64.b64encode(presentation.total.astype("<f4").tobytes()).decode()
     return raw
 
@@ -319,4 +330,5 @@ def _presentation(raw: dict[str, Any]) -> Presentation:
         raise ValueError("counts and times are whole numbers, an outcome and a shortfall words")
     if raw["pad_total"] < 0 or raw["pad_weight"] < 0 or not 0 <= raw["pad_frames"] <= raw["frames"]:
         raise ValueError("attack scores are not negative, and no more than faces")
-    return Presentation(**{**raw, "id": UUID(raw["id"]), "box": box, "total": total})
+    kept = {"id": UUID(raw["id"]), "box": box, "total": total, "trail": trail.loaded(raw["trail"])}
+    return Presentation(**{**raw, **kept})

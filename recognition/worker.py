@@ -292,7 +292,9 @@ class Recogniser:
         if not verdict.accepted and not over:
             return
         try:
-            recorded = decisions.record_decision(scene.kiosk.pk, evidence, verdict, policy)
+            recorded = decisions.record_decision(
+                scene.kiosk.pk, evidence, verdict, policy, candidates or ()
+            )
         except KioskShutOutError:
             scene.failed = True
             notify.close_kiosk(scene.kiosk.pk, "revoked")
@@ -379,6 +381,7 @@ def _evidence(presentation: Presentation, trace: dict[str, float]) -> Evidence:
         pad_score=presentation.pad,
         pad_frames=presentation.pad_frames,
         trace=dict(trace),
+        trail=presentation.trail,
     )
 
 

@@ -1,7 +1,9 @@
 """The domain's nouns, a file for each; every invariant that can be one is a constraint."""
 
 from accesscontrol.models.audit import AuditEntry
+from accesscontrol.models.candidate import CandidateScore
 from accesscontrol.models.consent import Consent
+from accesscontrol.models.correction import Correction
 from accesscontrol.models.decision import Decision, Outcome
 from accesscontrol.models.employee import Employee
 from accesscontrol.models.enrolment import EnrolmentPhoto, PhotoStatus, Refusal, Template
@@ -15,7 +17,9 @@ from accesscontrol.models.user import User
 
 __all__ = [
     "AuditEntry",
+    "CandidateScore",
     "Consent",
+    "Correction",
     "Decision",
     "Direction",
     "Employee",
