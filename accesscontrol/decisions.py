@@ -217,8 +217,9 @@ def record_decision(
 ) -> Recorded:
     """Write the decision and, if it accepts, the punch; the same presentation twice has one effect.
 
-    The best few `candidates` are kept for the record. The kiosk and, if accepted, the employee are checked again under lock: whoever was
-    deactivated, or withdrew consent, since the search is NOT_ALLOWED. Raises KioskShutOutError.
+    The best few `candidates` are kept for the record. The kiosk and, if accepted, the employee are
+    checked again under lock: whoever was deactivated, or withdrew consent, since the search is
+    NOT_ALLOWED. Raises KioskShutOutError.
     """
     kiosk = (
         Kiosk.objects.select_for_update(of=("self",), no_key=True)

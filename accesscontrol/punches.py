@@ -9,7 +9,6 @@ from django.db.models import Q
 
 from accesscontrol.models import Decision, Direction, Employee, Kiosk, Punch, Site
 
-
 EMPTY = DateTimeTZRange(empty=True)
 
 

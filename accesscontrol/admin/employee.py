@@ -52,7 +52,9 @@ class EmployeeAdmin(DomainAdmin[Employee]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Employee]:
         consents = Consent.objects.filter(employee=OuterRef("pk"))
-        punches = Punch.objects.filter(employee=OuterRef("pk")).order_by("-at").values("at")
+        punches = (
+            Punch.objects.standing().filter(employee=OuterRef("pk")).order_by("-at").values("at")
+        )
         return (
             super()
             .get_queryset(request)

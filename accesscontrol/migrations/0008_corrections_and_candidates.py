@@ -4,7 +4,6 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-
 # A punch is its accepting decision's, or a correction's; a correction and what it brings and cancels
 # are of one decision.
 CORRECTION = """
