@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accesscontrol import advice, audit
+from accesscontrol.candidates import keep_candidates
 from accesscontrol.models import Consent, Decision, Employee, Kiosk, Outcome, Punch, Template
-from accesscontrol.models.candidate import MOST_CANDIDATES
 from accesscontrol.punches import punch
 from accesscontrol.quality import known
 
@@ -237,7 +237,8 @@ def record_decision(
         if employee is None:
             verdict = Verdict(Outcome.NOT_ALLOWED, verdict.best, verdict.second)
     decision = _write(kiosk, evidence, verdict, policy, employee)
-    _write_candidates(decision, candidates)
+    sound = [candidate for candidate in candidates if _is_score(candidate.score)]
+    keep_candidates(decision, [(candidate.employee_id, candidate.score) for candidate in sound])
     made, repeat = punch(decision, employee, kiosk) if employee else (None, False)
     audit.record(
         f"kiosk:{kiosk.pk}",
@@ -298,26 +299,6 @@ def _write(
         received_at=evidence.received_at,
         decided_at=timezone.now(),
     )
-
-
-# Whoever withdrew consent since the search is kept as another person from the start.
-_KEEP_CANDIDATES = """
-INSERT INTO accesscontrol_candidatescore (decision_id, rank, employee_id, score)
-SELECT %s, candidate.rank, consent.employee_id, candidate.score
-FROM unnest(%s::bigint[], %s::float8[]) WITH ORDINALITY AS candidate(employee_id, score, rank)
-LEFT JOIN accesscontrol_consent AS consent
-    ON consent.employee_id = candidate.employee_id AND consent.withdrawn_at IS NULL
-"""
-
-
-def _write_candidates(decision: Decision, candidates: Sequence[Candidate]) -> None:
-    sound = [candidate for candidate in candidates if _is_score(candidate.score)]
-    best = sorted(sound, key=lambda candidate: candidate.score, reverse=True)[:MOST_CANDIDATES]
-    if not best:
-        return
-    people, scores = [c.employee_id for c in best], [c.score for c in best]
-    with connection.cursor() as cursor:
-        cursor.execute(_KEEP_CANDIDATES, [decision.pk, people, scores])
 
 
 def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 
 from accesscontrol import audit, crypto, keyring, notify, quality
+from accesscontrol.candidates import forget_candidate
 from accesscontrol.image_header import ImageError, probe
 from accesscontrol.models import (
-    CandidateScore,
     Consent,
-    Decision,
     Employee,
     EnrolmentPhoto,
     ModelVersion,
@@ -100,9 +99,7 @@ def withdraw_consent(employee: Employee, *, by: User | None) -> int:
     count = photos.count()
     photos.delete()
     Consent.objects.filter(pk=consent.pk).update(withdrawn_at=timezone.now())
-    # What their templates were compared with: the scores stay, as those of another person.
-    CandidateScore.objects.filter(employee=employee).update(employee=None)
-    Decision.objects.filter(nearest=employee, employee__isnull=True).update(nearest=None)
+    forget_candidate(employee)
     audit.record(
         audit.actor_of(by),
         "withdraw_consent",
