@@ -81,7 +81,6 @@ def correct_punch(decision: Decision, marked: Marked, *, by: User | None) -> Cor
             "employee": employee.pk if employee else None,
             "cancelled": punch.pk if punch else None,
             "punch": made.pk if made else None,
-            "reason": reason,
         },
     )
     return correction

@@ -54,6 +54,8 @@ class CorrectionLine:
     row: Correction
     name: str
     """Whom it was; empty: not who was recognised, whoever it was."""
+    reason: str
+    """Empty where the reader may not see whom it is about."""
     effect: str
 
 
@@ -102,7 +104,7 @@ def explain(decision: Decision, visible: QuerySet[Employee]) -> Explanation:
         lowest_quality=policy.get("lowest_quality"),
         pad_threshold=pad.get("threshold"),
         stages=_stages(decision),
-        corrections=[_correction(row, seen) for row in corrections],
+        corrections=[_correction(row, decision, seen) for row in corrections],
     )
 
 
@@ -140,7 +142,9 @@ def _candidates(
     return lines
 
 
-def _correction(row: Correction, seen: Mapping[int, Employee]) -> CorrectionLine:
+def _correction(
+    row: Correction, decision: Decision, seen: Mapping[int, Employee]
+) -> CorrectionLine:
     name = ""
     if row.employee_id is not None:
         name = seen[row.employee_id].name if row.employee_id in seen else _("another person")
@@ -158,7 +162,9 @@ def _correction(row: Correction, seen: Mapping[int, Employee]) -> CorrectionLine
         )
     elif name:
         effects.append(_("no punch was added: another one of the person is within the cool-down"))
-    return CorrectionLine(row, name, "; ".join(effects) or _("no punch was concerned"))
+    concerned = row.employee_id if row.employee_id is not None else decision.employee_id
+    reason = row.reason if concerned in seen else ""  # it may name them
+    return CorrectionLine(row, name, reason, "; ".join(effects) or _("no punch was concerned"))
 
 
 def _frames(trail: object) -> list[Frame]:

@@ -55,7 +55,7 @@ def meaning(version: ModelVersion | None, score: float) -> str:
     if share >= 0.4:
         return "as alike as two strangers usually are"
     odds = f"{odds_of(share)} pairs of strangers"
-    return f"fewer than {odds} are as alike" if bound else f"{odds} are as alike"
+    return f"fewer than {odds} is as alike" if bound else f"{odds} is as alike"
 
 
 def odds_of(rate: float) -> str:

@@ -158,8 +158,8 @@ def _initial(decision: Decision) -> dict[str, Any]:
 def _cancelled(punch: Punch | None) -> tuple[str, ...]:
     if punch is None:
         return (_("There is no punch to cancel."),)
-    text = _("The punch of %(who)s, %(way)s at %(at)s, is cancelled: it stays in the log, struck "
-             "through, and leaves the export.")  # fmt: skip
+    text = _("The punch of %(who)s, %(way)s at %(at)s, is cancelled: it stays in the log, "
+             "marked so, and leaves the export.")  # fmt: skip
     at = f"{punch.local_at:%Y-%m-%d %H:%M:%S}"
     return (text % {"who": punch.employee, "way": punch.direction, "at": at},)
 

@@ -107,8 +107,8 @@ def withdraw_consent(request: HttpRequest, pk: int) -> HttpResponse:
                 % {"count": photos},
                 _("From then on this person is not recognised at any kiosk."),
                 _(
-                    "Punches stay, and the decisions that made them: they are the attendance record. "
-                    "Other decisions do not say any more that this person was near."
+                    "Punches and acceptances stay: they are the attendance record. Refusals do "
+                    "not name this person any more."
                 ),
                 _("To enrol again, a new consent and new photos are needed."),
             ),

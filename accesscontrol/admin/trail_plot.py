@@ -50,8 +50,10 @@ def plot(
     lines = [_line(_("quality"), "quality", quality, last, lowest_quality)]
     if pad:
         lines.append(_line(_("attack score"), "pad", pad, last, pad_threshold))
+    digits = 1 if last >= 2000 else 2
     ticks = tuple(
-        (_x(round(last * part / 4), last), f"{last * part / 4000:.1f} s") for part in range(5)
+        (_x(round(last * part / 4), last), f"{last * part / 4000:.{digits}f} s")
+        for part in range(5)
     )
     return Plot(tuple(lines), ticks, _summary(frames, [score for _, score in pad]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -200,7 +201,7 @@ class TestAtOnce:
         decision = refusal(entrance)
         people = [EmployeeFactory.create(site=entrance.site) for _ in range(6)]
         made = at_once(
-            [lambda p=p: correct_punch(decision, Marked(p, "seen"), by=None) for p in people]  # type: ignore[misc]
+            [partial(correct_punch, decision, Marked(p, "seen"), by=None) for p in people]
         )
         assert all(isinstance(error, CorrectionError) for error in errors(made))
         assert len(errors(made)) == 5
@@ -209,12 +210,10 @@ class TestAtOnce:
     def test_a_walk_up_and_a_correction_of_one_person_give_one_punch(self) -> None:
         entrance = door()
         decisions = [refusal(entrance, NINE + timedelta(seconds=n)) for n in range(4)]
+        marked = Marked(entrance.employee, "seen")
         made = at_once(
             [
-                *(
-                    lambda d=d: correct_punch(d, Marked(entrance.employee, "seen"), by=None)  # type: ignore[misc]
-                    for d in decisions
-                ),
+                *(partial(correct_punch, d, marked, by=None) for d in decisions),
                 *[lambda: entrance.walk_up(NINE + timedelta(seconds=9))] * 4,
             ]
         )
