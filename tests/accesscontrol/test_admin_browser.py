@@ -250,7 +250,7 @@ def test_hr_is_asked_why_looks_and_corrects(page: Page, complaints: list[str]) -
 
     log_in(page, "hr")
     page.click("text=Decisions")
-    page.click("#result_list a")
+    page.click("#result_list tbody a")
     expect(page.locator(".gh-answer")).to_contain_text("The nearest enrolled person, Asha Rao")
     expect(page.get_by_role("img", name="Quality and attack score")).to_be_visible()
     page.click("text=The same as a table")
