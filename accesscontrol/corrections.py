@@ -131,7 +131,7 @@ def _punch(correction: Correction, employee: Employee, direction: Direction | No
         site=decision.site,
         kiosk=kiosk,
         presentation=decision.presentation,
-        direction=direction or punches.direction(kiosk, employee, at),
+        direction=direction or punches.next_direction(employee, kiosk, at),
         at=at,
         captured_at=decision.captured_at,
         time_zone=decision.site.time_zone,

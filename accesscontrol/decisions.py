@@ -347,9 +347,11 @@ def _as_recorded(decision: Decision) -> Recorded:
     own = Punch.objects.filter(decision=decision, correction__isnull=True).first()
     if own or decision.employee is None:
         return Recorded(decision, own, repeat=False)
-    cooling = Punch.objects.filter(
-        employee=decision.employee, cooling__contains=decision.received_at
-    ).first()
+    cooling = (
+        Punch.objects.standing()
+        .filter(employee=decision.employee, cooling__contains=decision.received_at)
+        .first()
+    )
     return Recorded(decision, cooling, repeat=True)
 
 

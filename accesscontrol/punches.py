@@ -33,7 +33,7 @@ def punch(decision: Decision, employee: Employee, kiosk: Kiosk) -> tuple[Punch, 
         site=kiosk.site,
         kiosk=kiosk,
         presentation=decision.presentation,
-        direction=direction(kiosk, employee, at),
+        direction=next_direction(employee, kiosk, at),
         at=at,
         captured_at=decision.captured_at,
         time_zone=kiosk.site.time_zone,
@@ -54,7 +54,7 @@ def near(employee: Employee, at: datetime, site: Site) -> Punch | None:
     return standing.filter(Q(cooling__overlap=cooling) | around).first()
 
 
-def direction(kiosk: Kiosk, employee: Employee, at: datetime) -> Direction:
+def next_direction(employee: Employee, kiosk: Kiosk, at: datetime) -> Direction:
     """The kiosk's own direction, else the opposite of the last punch of the running shift."""
     if kiosk.direction != Kiosk.Direction.ALTERNATE:
         return Direction(kiosk.direction)

@@ -96,7 +96,7 @@ def not_me(request: HttpRequest, pk: int) -> HttpResponse:
         question=_("Was this not %(person)s?") % {"person": wrong} if wrong else _("Not them?"),
         consequences=(
             *_cancelled(punch),
-            _("If you know who it was, choose “This was…” instead: it adds their punch."),
+            _("If you know who it was, choose “Say who it was…” instead: it adds their punch."),
             _("The decision itself stays as it is, with who corrected it, when and why beside it."),
         ),
         button=_("It was somebody else"),
@@ -113,7 +113,8 @@ def was(request: HttpRequest, pk: int) -> HttpResponse:
     visible = visible_rows(request, Employee.objects.filter(site=decision.site_id))
     found = _search(visible, search)
     people = _offered(decision, visible, [*found, *_posted(request, visible)])
-    form = PersonForm(people, request.POST or None, initial=_initial(decision))
+    only = {"employee": str(found[0].pk)} if len(found) == 1 else {}
+    form = PersonForm(people, request.POST or None, initial=_initial(decision) | only)
     if request.method == "POST" and form.is_valid():
         chosen = next(p for p in people if str(p.pk) == form.cleaned_data["employee"])
         way = form.cleaned_data["direction"]

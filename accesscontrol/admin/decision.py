@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.html import format_html
@@ -26,7 +27,7 @@ from accesscontrol.admin.filters import SiteDayFilter
 from accesscontrol.admin.trail_plot import plot
 from accesscontrol.admin.why import why
 from accesscontrol.explanation import explain
-from accesscontrol.models import Decision, Employee, Outcome
+from accesscontrol.models import Correction, Decision, Employee, Outcome
 
 OUTCOME_COLOURS: dict[str, str] = {
     Outcome.ACCEPTED: "success",
@@ -91,6 +92,10 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
     def get_search_fields(self, request: HttpRequest) -> list[str] | tuple[str, ...]:
         return super().get_search_fields(request) if _sees_people(request) else ()
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Decision]:
+        corrections = Correction.objects.filter(decision=OuterRef("pk"))
+        return super().get_queryset(request).annotate(is_corrected=Exists(corrections))
+
     def get_urls(self) -> list[URLPattern]:
         return [*correction_views.urls(self.admin_site), *super().get_urls()]
 
@@ -113,14 +118,15 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
             return {}
         shown = explain(row, visible_rows(request, Employee.objects.all()))
         held = shown.corrections[0] if shown.corrections else None
-        recognised = row.employee_id is not None if held is None else bool(held.name)
+        accepted = shown.decision.employee
+        recognised = held.name if held else (accepted.name if accepted else "")
         may = ("add_correction", "view_employee")
         return {
             "explanation": shown,
             "answer": why(shown.decision),
             "plot": plot(shown.frames, shown.lowest_quality, shown.pad_threshold),
             "may_correct": acting_user(request).has_perms([f"accesscontrol.{p}" for p in may]),
-            "may_deny": recognised,
+            "recognised": recognised,
         }
 
     @admin.display(description=_("time"), ordering="id")
@@ -138,12 +144,15 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
         return row.outcome, row.get_outcome_display()
 
     @admin.display(description=_("employee or nearest"))
-    def person(self, row: Decision) -> str:
+    def person(self, row: Any) -> str:
+        shown = "–"  # noqa: RUF001
         if row.employee:
-            return format_html("<strong>{}</strong>", row.employee)
-        if row.nearest:
-            return format_html('<span class="gh-quiet">{} {}</span>', _("nearest:"), row.nearest)
-        return "–"  # noqa: RUF001
+            shown = format_html("<strong>{}</strong>", row.employee)
+        elif row.nearest:
+            shown = format_html('<span class="gh-quiet">{} {}</span>', _("nearest:"), row.nearest)
+        if row.is_corrected:
+            return format_html('{} <span class="gh-line">{}</span>', shown, _("corrected by HR"))
+        return shown
 
     @admin.display(description=_("likeness"), ordering="score")
     def likeness(self, row: Decision) -> str:

@@ -256,7 +256,7 @@ def test_hr_is_asked_why_looks_and_corrects(page: Page, complaints: list[str]) -
     page.click("text=The same as a table")
     expect(page.get_by_role("cell", name="360 ms")).to_be_visible()
 
-    page.click("text=This was…")
+    page.click("text=Say who it was…")
     page.fill("input[name=q]", "öztürk")
     page.click("button:has-text('Search')")
     page.click("label:has-text('Björn Öztürk (77)')")

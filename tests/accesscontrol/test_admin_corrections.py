@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -74,6 +75,8 @@ def test_this_was_bert(hr: Client, punch: Punch, bert: Employee) -> None:
     assert (made.employee, made.direction) == (bert, "IN")
     page = hr.get(reverse("admin:accesscontrol_punch_changelist")).content.decode()
     assert "cancelled" in page
+    decisions = hr.get(reverse("admin:accesscontrol_decision_changelist")).content.decode()
+    assert "corrected by HR" in decisions
     assert "by correction" in page
 
 
@@ -88,6 +91,10 @@ def test_somebody_who_was_not_near_is_found_by_name_or_number(
 ) -> None:
     page = hr.get(address("was", punch), {"q": search}).content.decode()
     assert "Bert (77)" in page
+    inputs = re.findall(r'<input[^>]*name="employee"[^>]*>', page)
+    chosen = [one for one in inputs if re.search(r"\schecked[\s>]", one)]
+    assert len(chosen) == 1, "the only one found is chosen"
+    assert f'value="{bert.pk}"' in chosen[0]
 
 
 def test_a_search_without_result_says_so(hr: Client, punch: Punch) -> None:
