@@ -237,19 +237,11 @@ def record_decision(
         if employee is None:
             verdict = Verdict(Outcome.NOT_ALLOWED, verdict.best, verdict.second)
     decision = _write(kiosk, evidence, verdict, policy, employee)
-    sound = [candidate for candidate in candidates if _is_score(candidate.score)]
-    keep_candidates(decision, [(candidate.employee_id, candidate.score) for candidate in sound])
+    keep_candidates(decision, [(c.employee_id, c.score) for c in candidates if _is_score(c.score)])
     made, repeat = punch(decision, employee, kiosk) if employee else (None, False)
-    audit.record(
-        f"kiosk:{kiosk.pk}",
-        "decide",
-        f"decision:{decision.pk}",
-        {
-            "outcome": decision.outcome,
-            "employee": decision.employee_id,
-            "punch": made.pk if made and not repeat else None,
-        },
-    )
+    own = made.pk if made and not repeat else None
+    done = {"outcome": decision.outcome, "employee": decision.employee_id, "punch": own}
+    audit.record(f"kiosk:{kiosk.pk}", "decide", f"decision:{decision.pk}", done)
     return Recorded(decision, made, repeat)
 
 

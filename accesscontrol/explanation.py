@@ -203,9 +203,9 @@ def _stages(decision: Decision) -> list[Stage]:
     if (searched := trace.get("search_ms")) is not None:
         measured.append(Stage(_("gallery searched"), int(searched)))
     rest = max(0, whole - sum(stage.ms for stage in measured))
-    if analysed is None:
+    if measured and analysed is None:
         measured.insert(0, Stage(_("waited whether the person would come back"), rest))
-    else:
+    elif measured:
         measured.append(Stage(_("decided and written"), rest))
     return [*stages, *measured, Stage(_("from the last frame's receipt to the decision"), whole)]
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
+from accesscontrol import thresholds
 from accesscontrol.models import ModelVersion
 
 
@@ -54,12 +55,5 @@ def meaning(version: ModelVersion | None, score: float) -> str:
     share, bound = found
     if share >= 0.4:
         return "as alike as two strangers usually are"
-    odds = f"{odds_of(share)} pairs of strangers"
+    odds = f"{thresholds.odds(share)} pairs of strangers"
     return f"fewer than {odds} is as alike" if bound else f"{odds} is as alike"
-
-
-def odds_of(rate: float) -> str:
-    """0.0001 is "1 in 10,000", in two significant digits."""
-    count = 1 / rate
-    digits = max(0, math.floor(math.log10(count)) - 1)
-    return f"1 in {round(count, -digits):,.0f}"
