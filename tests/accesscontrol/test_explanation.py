@@ -33,7 +33,9 @@ pytestmark = pytest.mark.django_db
 TRAIL = [[0, 0.4, 80.0, 0.1], [120, 0.6, 85.0, 0.2], [260, 0.55, 90.0, 0.15]]
 EVIDENCE = {
     "trail": TRAIL,
-    "policy": {"lowest_quality": 0.25},
+    "policy": {"lowest_quality": 0.25, "smallest_face": 40.0},
+    "quality": 0.71,
+    "face_width": 90.0,
     "pad": {"score": 0.15, "threshold": 0.5, "frames": 3, "model": "minifasnet 1"},
     "waited_ms": 10,
     "pipeline_ms": 100,
@@ -136,6 +138,7 @@ class TestThePage:
             "0.620", "set by rosa", "quiet door",
             "0.280", "margin asked: 0.050",
             str(active_model_version()),
+            "0.71", "asked: 0.25", "90 px", "asked: 40", "of 3 faces, by minifasnet 1",
             "decoded and analysed", "together with frames of 2 other kiosks",
         ):  # fmt: skip
             assert shown in page, shown
