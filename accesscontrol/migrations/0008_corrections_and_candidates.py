@@ -67,7 +67,7 @@ DROP FUNCTION accesscontrol_only_forgets();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accesscontrol", "0004_refusals_by_quality"),
+        ("accesscontrol", "0006_threshold_budget"),
     ]
 
     operations = [

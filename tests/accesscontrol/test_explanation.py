@@ -156,7 +156,7 @@ class TestThePage:
         self, client: Client, decision: Decision
     ) -> None:
         page = page_of(login(client, "HR"), decision)
-        svg = page[page.index('<svg class="gh-plot"') : page.index("</svg>")]
+        svg = page[page.index('<svg class="gh-plot gh-trail"') : page.index("</svg>")]
         assert svg.count("<circle") == 6
         assert "3 faces over 0.3 seconds; quality between 0.40 and 0.60" in svg
         assert not re.search(r"style=|<script|href=|url\(", svg), "nothing inline, nothing fetched"
