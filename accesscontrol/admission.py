@@ -6,16 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from accesscontrol.lanes import LARGER, SAME_MOMENT
-from accesscontrol.models import (
-    Admission,
-    Consent,
-    Decision,
-    Direction,
-    Employee,
-    Kiosk,
-    Outcome,
-    Template,
-)
+from accesscontrol.models import Consent, Decision, Direction, Employee, Kiosk, Outcome, Template
 from accesscontrol.opening import is_open
 from accesscontrol.punches import next_direction
 
@@ -29,7 +20,7 @@ class Denial(StrEnum):
     SITE_CLOSED = "SITE_CLOSED"
     """The site is not active."""
     OTHER_SITE = "OTHER_SITE"
-    """The person belongs to another site, by now."""
+    """The person is not admitted to this site, by now."""
     INACTIVE = "INACTIVE"
     """The person is not active any more."""
     NO_CONSENT = "NO_CONSENT"
@@ -59,8 +50,7 @@ def denial(
         return Denial.SITE_CLOSED
     if employee is None or not employee.is_active:
         return Denial.INACTIVE
-    further = Admission.objects.filter(employee=employee, site=site)
-    if employee.site_id != site.pk and not further.exists():
+    if not Employee.objects.admitted_to(site.pk).filter(pk=employee.pk).exists():
         return Denial.OTHER_SITE
     if not Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).exists():
         return Denial.NO_CONSENT

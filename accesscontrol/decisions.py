@@ -19,6 +19,7 @@ from django.utils import timezone
 from accesscontrol import admission, advice, audit
 from accesscontrol.admission import Denial
 from accesscontrol.assurance import Assurance
+from accesscontrol.candidates import keep_candidates
 from accesscontrol.models import Decision, Employee, Kiosk, Outcome, Punch
 from accesscontrol.punches import punch
 from accesscontrol.quality import known
@@ -97,6 +98,9 @@ class Evidence:
     """The faces counted by their quality, each at most 1; None counts each as 1."""
     face_share: float = 0.0
     """Width of the widest face as a share of the picture's, 0..1."""
+    trail: Sequence[Sequence[float | None]] = ()
+    """Its faces one by one: milliseconds since the first, quality, width in pixels, attack score.
+    No biometrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +238,17 @@ class Recorded:
 
 @transaction.atomic
 def record_decision(
-    kiosk_id: UUID, evidence: Evidence, verdict: Verdict, policy: Policy | None
+    kiosk_id: UUID,
+    evidence: Evidence,
+    verdict: Verdict,
+    policy: Policy | None,
+    candidates: Sequence[Candidate] = (),
 ) -> Recorded:
     """Write the decision and, if it accepts, the punch; the same presentation twice has one effect.
 
-    The kiosk and, if accepted, the employee are checked again under lock (`admission`): whoever
-    was deactivated, or withdrew consent, since the search is NOT_ALLOWED. Raises
-    KioskShutOutError.
+    The best few `candidates` are kept for the record. The kiosk and, if accepted, the employee are
+    checked again under lock (`admission`): whoever was deactivated, or withdrew consent, since the
+    search is NOT_ALLOWED. Raises KioskShutOutError.
     """
     kiosk = (
         Kiosk.objects.select_for_update(of=("self",), no_key=True)
@@ -261,17 +269,11 @@ def record_decision(
             outcome = Outcome.AT_OTHER_KIOSK if other else Outcome.NOT_ALLOWED
             employee, verdict = None, Verdict(outcome, verdict.best, verdict.second)
     decision = _write(kiosk, evidence, verdict, policy, (employee, denied))
+    keep_candidates(decision, [(c.employee_id, c.score) for c in candidates if _is_score(c.score)])
     made, repeat = punch(decision, employee, kiosk) if employee else (None, False)
-    audit.record(
-        f"kiosk:{kiosk.pk}",
-        "decide",
-        f"decision:{decision.pk}",
-        {
-            "outcome": decision.outcome,
-            "employee": decision.employee_id,
-            "punch": made.pk if made and not repeat else None,
-        },
-    )
+    own = made.pk if made and not repeat else None
+    done = {"outcome": decision.outcome, "employee": decision.employee_id, "punch": own}
+    audit.record(f"kiosk:{kiosk.pk}", "decide", f"decision:{decision.pk}", done)
     return Recorded(decision, made, repeat)
 
 
@@ -320,6 +322,7 @@ def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:
             "pad": _pad_json(evidence, policy),
             "policy": asdict(policy) if policy else None,
             "clock_skew_s": round(skew.total_seconds(), 3),
+            "trail": [list(entry) for entry in evidence.trail],
         }
     )
 
@@ -344,16 +347,20 @@ def _without_nan(values: dict[str, object]) -> dict[str, object]:
 def _jsonable(value: object) -> object:
     if isinstance(value, dict):
         return _without_nan(value)
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_recorded(decision: Decision) -> Recorded:
-    own = Punch.objects.filter(decision=decision).first()
+    own = Punch.objects.filter(decision=decision, correction__isnull=True).first()
     if own or decision.employee is None:
         return Recorded(decision, own, repeat=False)
-    cooling = Punch.objects.filter(
-        employee=decision.employee, cooling__contains=decision.received_at
-    ).first()
+    cooling = (
+        Punch.objects.standing()
+        .filter(employee=decision.employee, cooling__contains=decision.received_at)
+        .first()
+    )
     return Recorded(decision, cooling, repeat=True)
 
 

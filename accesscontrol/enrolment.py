@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 
 from accesscontrol import audit, crypto, keyring, notify, quality
+from accesscontrol.candidates import forget_candidate
 from accesscontrol.image_header import ImageError, probe
 from accesscontrol.models import (
     Consent,
@@ -87,7 +88,8 @@ def give_consent(employee: Employee, *, text_version: str, by: User | None) -> C
 def withdraw_consent(employee: Employee, *, by: User | None) -> int:
     """End the live consent and delete every photo and template; returns how many photos went.
 
-    From the commit on the person is in no gallery. Waiting photos go too.
+    From the commit on the person is in no gallery, and decisions other than those that accepted
+    them do not say any more that they were near. Waiting photos go too.
     """
     Employee.objects.select_for_update(no_key=True).get(pk=employee.pk)
     consent = Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).first()
@@ -98,6 +100,7 @@ def withdraw_consent(employee: Employee, *, by: User | None) -> int:
     count = photos.count()
     photos.delete()
     Consent.objects.filter(pk=consent.pk).update(withdrawn_at=timezone.now())
+    forget_candidate(employee)
     audit.record(
         audit.actor_of(by),
         "withdraw_consent",

@@ -15,11 +15,13 @@ Columns, in this order; names are stable, new ones go to the end:
 | `utc_offset`      | `UTC+01:00`: tells the two 02:30 of an autumn night apart          |
 | `time_zone`       | `Europe/Berlin`, the site's zone when the punch was made           |
 | `utc_time`        | `2026-03-29T00:59:59Z` (ISO 8601)                                  |
+| `correction`      | `correction` where HR brought the punch, empty where a kiosk did   |
 
-Rows are ordered by time, then number; punches are never changed, so the same days give the same
-bytes again. CSV is RFC 4180 (comma, CR LF, quotes where needed) in UTF-8 with a byte order mark,
-without which Excel shows "Müller" as "MÃ¼ller"; programs read it as `utf-8-sig`. Cells are
-formula-safe (`accesscontrol.cells`).
+Rows are ordered by time, then number. Punches that HR has cancelled are left out. Punches are never
+changed, so the same days give the same bytes again until a correction is made. CSV is RFC 4180
+(comma, CR LF, quotes where needed) in UTF-8 with a byte order mark, without which Excel shows
+"Müller" as "MÃ¼ller"; programs read it as `utf-8-sig`. Cells are formula-safe
+(`accesscontrol.cells`).
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ COLUMNS = (
     "utc_offset",
     "time_zone",
     "utc_time",
+    "correction",
 )
 CHUNK = 2_000
 """Rows of one query: memory stays the same however long the export is."""
@@ -84,7 +87,7 @@ class AttendanceQuery:
 
     def punches(self) -> QuerySet[Punch]:
         start, end = site_days.bounds(self.site.zone, self.first, self.last)
-        found = Punch.objects.filter(site=self.site, at__gte=start, at__lt=end)
+        found = Punch.objects.standing().filter(site=self.site, at__gte=start, at__lt=end)
         return found.filter(employee=self.employee_id) if self.employee_id else found
 
 
@@ -93,14 +96,15 @@ def rows(query: AttendanceQuery) -> Iterator[tuple[str, ...]]:
     site_name = neutral(query.site.name)
     punches = query.punches().order_by("at", "id")
     fields = punches.values_list(
-        "id", "employee__number", "employee__name", "kiosk__name", "direction", "time_zone", "at"
-    )
+        "id", "employee__number", "employee__name", "kiosk__name", "direction", "correction",
+        "time_zone", "at",
+    )  # fmt: skip
     rest = fields
     while chunk := list(rest[:CHUNK]):
-        for number, *person_and_place, zone, at in chunk:
+        for number, *person_and_place, correction, zone, at in chunk:
             employee_number, name, kiosk, direction = map(neutral, person_and_place)
             who_and_where = (str(number), employee_number, name, site_name, kiosk, direction)
-            yield (*who_and_where, *_times(at, zone))
+            yield (*who_and_where, *_times(at, zone), "correction" if correction else "")
         if len(chunk) < CHUNK:
             return
         last_id, last_at = chunk[-1][0], chunk[-1][-1]

@@ -15,6 +15,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *(f"{may}_employee" for may in ("add", "change")),
         *(f"{may}_consent" for may in ("view", "add", "change")),
         *(f"{may}_enrolmentphoto" for may in ("view", "add", "delete")),
+        "add_correction",
     ),
     # Answers "why was I not recognised?", and for what a wrong acceptance may cost.
     "Site manager": (

@@ -150,17 +150,17 @@ def meaning(model_version: ModelVersion, value: float, people: int) -> str:
     if rate is None:
         weakest = max(float(known) for known in calibrated)
         return (
-            f"At {value:g} more than {_odds(weakest)} comparisons of two different people are "
+            f"At {value:g} more than {odds(weakest)} comparisons of two different people are "
             "wrong: too low for a door."
         )
     exact = abs(value - float(calibrated[_key(calibrated, rate)])) < 0.005
     sentence = (
-        f"At {value:g} {'about' if exact else 'fewer than'} {_odds(rate)} comparisons of two "
+        f"At {value:g} {'about' if exact else 'fewer than'} {odds(rate)} comparisons of two "
         "different people is wrong"
     )
     if people < 1:
         return f"{sentence}. Nobody is enrolled here yet."
-    stranger = _odds(false_identification_rate(rate, people))
+    stranger = odds(false_identification_rate(rate, people))
     crowd = "1 enrolled person" if people == 1 else f"{people:,} enrolled people"
     return (
         f"{sentence}; with {crowd} {'about' if exact else 'fewer than'} {stranger} strangers is "
@@ -172,7 +172,7 @@ def _key(calibrated: dict[str, float], rate: float) -> str:
     return next(key for key in calibrated if float(key) == rate)
 
 
-def _odds(rate: float) -> str:
+def odds(rate: float) -> str:
     """0.0001 is "1 in 10,000", in two significant digits."""
     count = 1 / rate
     digits = max(0, math.floor(math.log10(count)) - 1)

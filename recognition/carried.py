@@ -10,6 +10,7 @@ from uuid import UUID
 
 import numpy as np
 
+from recognition import trail
 from recognition.tracking import Presentation, Vector
 
 
@@ -37,6 +38,7 @@ def load(state: bytes, basis: str) -> list[Presentation]:
 def _plain(presentation: Presentation) -> dict[str, Any]:
     raw = {name: getattr(presentation, name) for name in Presentation.__slots__}
     raw["id"] = str(presentation.id)
+    raw["trail"] = trail.plain(presentation.trail)
     for name in ("box", "velocity"):
         raw[name] = [float(value) for value in raw[name]]
     for name in ("total", "last"):
@@ -68,7 +70,8 @@ def _presentation(raw: dict[str, Any]) -> Presentation:
     if min(single) < 0 or not 0 <= raw["pad_frames"] <= raw["frames"]:
         raise ValueError("sums and widths are not negative, scores no more than faces")
     vectors = {"box": box, "velocity": velocity, "total": total, "last": last}
-    return Presentation(**{**raw, "id": UUID(raw["id"]), **vectors})
+    kept = {"id": UUID(raw["id"]), "trail": trail.loaded(raw["trail"])}
+    return Presentation(**{**raw, **kept, **vectors})
 
 
 def _vector(coded: str) -> Vector:

@@ -109,6 +109,7 @@ def evidence_of(presentation: Presentation, trace: dict[str, float]) -> Evidence
         pad_score=presentation.pad,
         pad_frames=presentation.pad_frames,
         trace=dict(trace),
+        trail=presentation.trail,
         good_frames=presentation.good_frames,
         face_share=presentation.share,
     )

@@ -16,7 +16,9 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from recognition import trail
 from recognition.placing import Likeness, hidden, place
+from recognition.trail import Glimpse
 
 Vector = NDArray[np.float32]
 
@@ -87,6 +89,8 @@ class Presentation:
     """The widest box's width as a share of the picture's, 0..1."""
     hidden_ms: int = 0
     """When another face was last before the place where it is expected."""
+    trail: tuple[Glimpse, ...] = ()
+    """Its faces one by one, for the record."""
 
     @property
     def is_hidden(self) -> bool:
@@ -184,6 +188,7 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
         shortfall="",
         good_frames=0.0,
         share=0.0,
+        trail=(),
     )
 
 
@@ -216,6 +221,9 @@ def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Prese
     weight = max(sighting.quality, LEAST_WEIGHT)
     scored = sighting.pad is not None and math.isfinite(sighting.pad)
     best = before.frames == 0 or sighting.quality > before.best_quality
+    width = float(sighting.box[2] - sighting.box[0])
+    after_ms = moment.received_ms - before.first_received_ms
+    seen = trail.glimpse(after_ms, sighting.quality, width, sighting.pad)
     return replace(
         before,
         box=sighting.box,
@@ -230,7 +238,8 @@ def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Prese
         frames=before.frames + 1,
         best_quality=max(before.best_quality, sighting.quality),
         shortfall=sighting.shortfall if best else before.shortfall,
-        widest=max(before.widest, float(sighting.box[2] - sighting.box[0])),
+        widest=max(before.widest, width),
+        trail=before.trail if before.settled else trail.extended(before.trail, seen),
         captured_ms=moment.captured_ms,
         received_ms=moment.received_ms,
         sequence=moment.sequence,

@@ -282,7 +282,9 @@ class Recogniser:
         if not (verdict.accepted or over) or not self._outlet.holds(scene.kiosk.pk, self._name):
             return
         try:
-            recorded = decisions.record_decision(scene.kiosk.pk, evidence, verdict, policy)
+            recorded = decisions.record_decision(
+                scene.kiosk.pk, evidence, verdict, policy, candidates or ()
+            )
         except KioskShutOutError:
             scene.failed = True
             notify.close_kiosk(scene.kiosk.pk, "revoked")

@@ -72,6 +72,14 @@ def require_permission(request: HttpRequest, *names: str) -> None:
         raise PermissionDenied
 
 
+def visible_rows(request: HttpRequest, rows: models.QuerySet[Row]) -> models.QuerySet[Row]:
+    """Those of the rows that the user may see: as their own list in the admin decides."""
+    registered = admin.site.get_model_admin(rows.model)
+    if not registered.has_view_permission(request):
+        return rows.none()
+    return rows.filter(pk__in=registered.get_queryset(request).values("pk"))
+
+
 def clock_cell(zone: str, at: datetime | None) -> str:
     """The same for a table: on one line, the offset quieter."""
     date_and_time, _, offset = on_the_clock_of(zone, at).rpartition(" ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -19,7 +20,11 @@ class Confirmation:
     button: str
     back: str
     danger: bool = True
+    form: forms.Form | None = None
+    """What has to be said along with it."""
+    template: str = "admin/accesscontrol/confirm.html"
 
     def response(self, request: HttpRequest) -> TemplateResponse:
         context = {**admin.site.each_context(request), "title": self.title, "confirmation": self}
-        return TemplateResponse(request, "admin/accesscontrol/confirm.html", context)
+        status = 400 if self.form is not None and self.form.errors else 200
+        return TemplateResponse(request, self.template, context, status=status)

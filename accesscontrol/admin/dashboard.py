@@ -63,7 +63,7 @@ def silent_kiosks() -> list[Kiosk]:
 def _today(site: Site) -> SiteToday:
     day = site_days.today(site)
     start, end = site_days.bounds(site.zone, day, day)
-    punches = Punch.objects.filter(site=site, at__gte=start, at__lt=end)
+    punches = Punch.objects.standing().filter(site=site, at__gte=start, at__lt=end)
     return SiteToday(
         site=site,
         punches=punches.count(),

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
-from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell, label, on_the_clock_of
+from accesscontrol.admin import correction_views
+from accesscontrol.admin.base import (
+    ReadOnlyAdmin,
+    acting_user,
+    clock_cell,
+    label,
+    on_the_clock_of,
+    visible_rows,
+)
 from accesscontrol.admin.filters import SiteDayFilter
+from accesscontrol.admin.trail_plot import plot
 from accesscontrol.admin.why import why
-from accesscontrol.models import Decision, Outcome
+from accesscontrol.explanation import explain
+from accesscontrol.models import Correction, Decision, Employee, Outcome
 
 OUTCOME_COLOURS: dict[str, str] = {
     Outcome.ACCEPTED: "success",
@@ -34,6 +49,10 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"  # noqa: RUF001
 
 
+def _sees_people(request: HttpRequest) -> bool:
+    return acting_user(request).has_perm("accesscontrol.view_employee")
+
+
 @admin.register(Decision)
 class DecisionAdmin(ReadOnlyAdmin[Decision]):
     list_display = ("time", "kiosk_name", "result", "person", "likeness", "asked", "frames")
@@ -47,41 +66,69 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
     list_per_page = 50
     search_fields = ("employee__name", "employee__number", "nearest__name")
     fieldsets = (
-        (None, {"fields": ("answer",)}),
         (
             _("Decision"),
-            {"fields": (("time", "outcome"), ("site", "kiosk"), ("employee", "nearest"))},
+            {"fields": (("time", "outcome"), ("site", "kiosk"), ("frames", "presentation"))},
         ),
         (
-            _("Evidence"),
+            _("As recorded"),
             {
                 "fields": (
-                    ("likeness", "asked"),
-                    ("second", "margin_asked"),
-                    ("frames", "model_version"),
                     ("first_captured", "last_captured"),
-                    ("received", "presentation"),
+                    ("received", "model_version"),
                     "details",
-                )
+                ),
+                "classes": ["collapse"],
             },
         ),
     )
-    readonly_fields = (
-        "answer",
-        "time",
-        "likeness",
-        "second",
-        "asked",
-        "margin_asked",
-        "first_captured",
-        "last_captured",
-        "received",
-        "details",
-    )
+    readonly_fields = ("time", "first_captured", "last_captured", "received", "details")
 
-    @admin.display(description=_("why?"))
-    def answer(self, row: Decision) -> str:
-        return format_html('<p class="gh-answer">{}</p>', why(row))
+    def get_list_display(
+        self, request: HttpRequest
+    ) -> list[str | Callable[[Decision], str | bool]]:
+        shown = super().get_list_display(request)
+        return [column for column in shown if column != "person" or _sees_people(request)]
+
+    def get_search_fields(self, request: HttpRequest) -> list[str] | tuple[str, ...]:
+        return super().get_search_fields(request) if _sees_people(request) else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Decision]:
+        corrections = Correction.objects.filter(decision=OuterRef("pk"))
+        return super().get_queryset(request).annotate(is_corrected=Exists(corrections))
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*correction_views.urls(self.admin_site), *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = self._explained(request, object_id)
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **context}
+        )
+
+    def _explained(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """What the template shows above the recorded fields, as far as the user may see it."""
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_view_permission(request, row):
+            return {}
+        shown = explain(row, visible_rows(request, Employee.objects.all()))
+        held = shown.corrections[0] if shown.corrections else None
+        accepted = shown.decision.employee
+        recognised = held.name if held else (accepted.name if accepted else "")
+        may = ("add_correction", "view_employee")
+        return {
+            "explanation": shown,
+            "answer": why(shown.decision),
+            "plot": plot(shown.frames, shown.lowest_quality, shown.pad_threshold),
+            "may_correct": acting_user(request).has_perms([f"accesscontrol.{p}" for p in may]),
+            "recognised": recognised,
+        }
 
     @admin.display(description=_("time"), ordering="id")
     def time(self, row: Decision) -> str:
@@ -98,28 +145,23 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
         return row.outcome, row.get_outcome_display()
 
     @admin.display(description=_("employee or nearest"))
-    def person(self, row: Decision) -> str:
+    def person(self, row: Any) -> str:
+        shown = "–"  # noqa: RUF001
         if row.employee:
-            return format_html("<strong>{}</strong>", row.employee)
-        if row.nearest:
-            return format_html('<span class="gh-quiet">{} {}</span>', _("nearest:"), row.nearest)
-        return "–"  # noqa: RUF001
+            shown = format_html("<strong>{}</strong>", row.employee)
+        elif row.nearest:
+            shown = format_html('<span class="gh-quiet">{} {}</span>', _("nearest:"), row.nearest)
+        if row.is_corrected:
+            return format_html('{} <span class="gh-line">{}</span>', shown, _("corrected by HR"))
+        return shown
 
     @admin.display(description=_("likeness"), ordering="score")
     def likeness(self, row: Decision) -> str:
         return _number(row.score)
 
-    @admin.display(description=_("second person"))
-    def second(self, row: Decision) -> str:
-        return _number(row.second_score)
-
     @admin.display(description=_("threshold"), ordering="threshold")
     def asked(self, row: Decision) -> str:
         return _number(row.threshold)
-
-    @admin.display(description=_("margin"))
-    def margin_asked(self, row: Decision) -> str:
-        return _number(row.margin)
 
     @admin.display(description=_("first frame taken (kiosk's clock)"))
     def first_captured(self, row: Decision) -> str:
@@ -135,5 +177,6 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
 
     @admin.display(description=_("more evidence"))
     def details(self, row: Decision) -> str:
-        text = json.dumps(row.evidence, indent=2, ensure_ascii=False)
+        kept = {name: value for name, value in row.evidence.items() if name != "trail"}
+        text = json.dumps(kept, indent=2, ensure_ascii=False)
         return format_html('<pre class="gh-json">{}</pre>', text)

@@ -9,7 +9,7 @@ from django.db.models import Count, DateTimeField, Exists, IntegerField, OuterRe
 from django.db.models.expressions import Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilter
@@ -19,6 +19,7 @@ from accesscontrol.admin import enrolment_views
 from accesscontrol.admin.base import DomainAdmin, acting_user, clock_cell, label
 from accesscontrol.admin.employee_filters import EnrolmentFilter
 from accesscontrol.admin.employee_form import EmployeeForm
+from accesscontrol.admin.health_view import show_gallery_health
 from accesscontrol.models import Consent, Employee, EnrolmentPhoto, PhotoStatus, Punch
 
 CONSENT_COLOURS = {"given": "success", "none": "warning", "withdrawn": "danger"}
@@ -54,7 +55,9 @@ class EmployeeAdmin(DomainAdmin[Employee]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Employee]:
         consents = Consent.objects.filter(employee=OuterRef("pk"))
-        punches = Punch.objects.filter(employee=OuterRef("pk")).order_by("-at").values("at")
+        punches = (
+            Punch.objects.standing().filter(employee=OuterRef("pk")).order_by("-at").values("at")
+        )
         return (
             super()
             .get_queryset(request)
@@ -119,7 +122,12 @@ class EmployeeAdmin(DomainAdmin[Employee]):
         return super().response_add(request, obj, post_url_continue)
 
     def get_urls(self) -> list[URLPattern]:
-        return [*enrolment_views.urls(self.admin_site), *super().get_urls()]
+        health = path(
+            "health/",
+            self.admin_site.admin_view(show_gallery_health),
+            name="accesscontrol_employee_health",
+        )
+        return [health, *enrolment_views.urls(self.admin_site), *super().get_urls()]
 
     def change_view(
         self,

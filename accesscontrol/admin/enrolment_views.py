@@ -106,7 +106,10 @@ def withdraw_consent(request: HttpRequest, pk: int) -> HttpResponse:
                 )
                 % {"count": photos},
                 _("From then on this person is not recognised at any kiosk."),
-                _("Punches and decisions stay: they are the attendance record."),
+                _(
+                    "Punches and acceptances stay: they are the attendance record. Refusals do "
+                    "not name this person any more."
+                ),
                 _("To enrol again, a new consent and new photos are needed."),
             ),
             button=_("Withdraw consent and delete photos"),

@@ -39,6 +39,17 @@ _GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
 )
 
 
+# Pages that are no list of a noun, by the noun whose list they follow.
+_VIEWS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
+    "accesscontrol.employee": (
+        _("Gallery health"),
+        "vital_signs",
+        "admin:accesscontrol_employee_health",
+        ("accesscontrol.view_employee", "accesscontrol.view_decision"),
+    ),
+}
+
+
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups and links for unfold, without what the user may not open."""
     user = acting_user(request)
@@ -56,6 +67,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             if user.has_perm(f"{app}.view_{model}"):
                 link = reverse_lazy(f"admin:{app}_{model}_changelist")
                 items.append({"title": name, "icon": icon, "link": link})
+            if noun in _VIEWS and user.has_perms(_VIEWS[noun][3]):
+                name, icon, view, _permissions = _VIEWS[noun]
+                items.append({"title": name, "icon": icon, "link": reverse_lazy(view)})
         if items:
             groups.append({"title": title, "separator": True, "items": items})
     return groups

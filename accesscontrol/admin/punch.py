@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 
-from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell, label
+from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell, label, on_the_clock_of
 from accesscontrol.admin.export_view import export_attendance
 from accesscontrol.admin.filters import SiteDayFilter
 from accesscontrol.models import Direction, Punch
@@ -31,7 +31,7 @@ EXPORT_PARAMETERS = {
 
 @admin.register(Punch)
 class PunchAdmin(ReadOnlyAdmin[Punch]):
-    list_display = ("time", "who", "number", "way", "site", "kiosk_name")
+    list_display = ("time", "who", "number", "way", "standing", "site", "kiosk_name")
     list_filter = (
         ("site", RelatedDropdownFilter),
         ("employee", AutocompleteSelectFilter),
@@ -39,7 +39,7 @@ class PunchAdmin(ReadOnlyAdmin[Punch]):
         ("direction", ChoicesDropdownFilter),
     )
     list_filter_submit = True
-    list_select_related = ("employee", "site", "kiosk")
+    list_select_related = ("employee", "site", "kiosk", "cancelled_by")
     list_per_page = 100
     search_fields = ("employee__name", "employee__number")
     fields = (
@@ -48,8 +48,9 @@ class PunchAdmin(ReadOnlyAdmin[Punch]):
         ("site", "kiosk"),
         ("time_zone", "utc"),
         ("decision", "presentation"),
+        ("state", "correction_reason"),
     )
-    readonly_fields = ("time", "number", "utc")
+    readonly_fields = ("time", "number", "utc", "state", "correction_reason")
 
     @admin.display(description=_("time"), ordering="at")
     def time(self, punch: Punch) -> str:
@@ -78,6 +79,29 @@ class PunchAdmin(ReadOnlyAdmin[Punch]):
     )
     def way(self, punch: Punch) -> tuple[str, object]:
         return punch.direction, punch.get_direction_display()
+
+    @label(
+        {"cancelled": "danger", "correction": "warning"},
+        description=_("corrected"),
+        ordering="correction",
+    )
+    def standing(self, punch: Punch) -> tuple[str, object]:
+        if hasattr(punch, "cancelled_by"):
+            return "cancelled", _("cancelled")
+        return ("correction", _("by correction")) if punch.correction_id else ("", "")
+
+    @admin.display(description=_("corrected"))
+    def state(self, punch: Punch) -> str:
+        return str(self.standing(punch)[1]) or "–"  # noqa: RUF001
+
+    @admin.display(description=_("why"))
+    def correction_reason(self, punch: Punch) -> str:
+        """Of what cancelled it, else of what brought it."""
+        row = getattr(punch, "cancelled_by", None) or punch.correction
+        if row is None:
+            return "–"  # noqa: RUF001
+        who = row.made_by or _("the command line")
+        return f"{row.reason} ({who}, {on_the_clock_of(punch.time_zone, row.made_at)})"
 
     def get_urls(self) -> list[URLPattern]:
         export = self.admin_site.admin_view(export_attendance)

@@ -13,7 +13,8 @@ from accesscontrol.quality import AT_THE_DOOR
 
 def why(decision: Decision) -> str:
     """Say what happened and, after a refusal, what can be done about it."""
-    return _SENTENCES[Outcome(decision.outcome)](decision)
+    sentence = _SENTENCES[Outcome(decision.outcome)](decision)
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _score(value: float | None) -> str:
@@ -43,7 +44,7 @@ def _accepted(decision: Decision) -> str:
 
 
 def _punched(decision: Decision) -> str:
-    punch = Punch.objects.filter(decision=decision).first()
+    punch = Punch.objects.filter(decision=decision, correction__isnull=True).first()
     if punch is None:
         return "No new punch was made: the last one is within the site's cool-down."
     return f"Punched {punch.direction} at {punch.local_at:%H:%M:%S}."
@@ -52,6 +53,12 @@ def _punched(decision: Decision) -> str:
 def _no_match(decision: Decision) -> str:
     if decision.nearest is None:
         return f"Nobody enrolled at this site looks like this person.{_shortfall(decision)}"
+    if decision.nearest_id is None:  # somebody whom the reader may not see
+        return (
+            f"The nearest enrolled person has a likeness of {_score(decision.score)}; the site "
+            f"asks for {_score(decision.threshold)}. If it was them, enrol another photo, taken "
+            f"in the light of this door.{_shortfall(decision)}"
+        )
     return (
         f"The nearest enrolled person, {_nearest(decision)}, has a likeness of "
         f"{_score(decision.score)}; the site asks for {_score(decision.threshold)}. If it was "

@@ -2,7 +2,9 @@
 
 from accesscontrol.models.admission import Admission
 from accesscontrol.models.audit import AuditEntry
+from accesscontrol.models.candidate import CandidateScore
 from accesscontrol.models.consent import Consent
+from accesscontrol.models.correction import Correction
 from accesscontrol.models.decision import Decision, Outcome
 from accesscontrol.models.employee import Employee
 from accesscontrol.models.enrolment import EnrolmentPhoto, PhotoStatus, Refusal, Template
@@ -18,7 +20,9 @@ from accesscontrol.models.user import User
 __all__ = [
     "Admission",
     "AuditEntry",
+    "CandidateScore",
     "Consent",
+    "Correction",
     "Decision",
     "Direction",
     "Employee",

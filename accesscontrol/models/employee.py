@@ -5,6 +5,17 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accesscontrol.models.admission import Admission
+
+
+class EmployeeQuerySet(models.QuerySet["Employee"]):
+    """People, by where they may enter."""
+
+    def admitted_to(self, site_id: int) -> EmployeeQuerySet:
+        """Those whose home the site is, and those admitted to it besides."""
+        besides = Admission.objects.filter(site=site_id).values("employee")
+        return self.filter(models.Q(site=site_id) | models.Q(pk__in=besides))
+
 
 class Employee(models.Model):
     """A person who may enter at a site. Inactive ones are in no gallery."""
@@ -20,6 +31,8 @@ class Employee(models.Model):
         _("active"), default=True, help_text=_("Inactive people are not recognised.")
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    objects = EmployeeQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("employee")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import datetime
+from typing import Self
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
@@ -16,15 +17,31 @@ class Direction(models.TextChoices):
     OUT = "OUT", _("OUT")
 
 
+class PunchQuerySet(models.QuerySet["Punch"]):
+    def standing(self) -> Self:
+        """Those that count: no correction has cancelled them."""
+        return self.filter(cancelled_by__isnull=True)
+
+
 class Punch(models.Model):
     """One arrival or departure of an employee.
 
     `at` is the server's clock; the kiosk's is kept beside it. The database refuses a second
-    punch of a person within the cool-down, and any UPDATE or DELETE (migration 0002).
+    punch of a person within the cool-down, and any UPDATE or DELETE (migration 0002). It is the
+    kiosk's, of the accepted person, or comes from a correction and is of whom that one names
+    (migration 0008).
     """
 
-    decision = models.OneToOneField(
-        "accesscontrol.Decision", models.PROTECT, related_name="punch", verbose_name=_("decision")
+    decision = models.ForeignKey(
+        "accesscontrol.Decision", models.PROTECT, related_name="punches", verbose_name=_("decision")
+    )
+    correction = models.OneToOneField(
+        "accesscontrol.Correction",
+        models.PROTECT,
+        null=True,
+        related_name="punch",
+        verbose_name=_("correction"),
+        help_text=_("What brought it, if no kiosk did."),
     )
     employee = models.ForeignKey(
         "accesscontrol.Employee",
@@ -44,6 +61,14 @@ class Punch(models.Model):
     cooling = DateTimeRangeField(
         _("cool-down"), editable=False, help_text=_("No other punch of the person in this time.")
     )
+    accepted_employee = models.GeneratedField(
+        # What the foreign key to the accepting decision goes by: no correction needs one.
+        expression=models.Case(models.When(correction__isnull=True, then=models.F("employee"))),
+        output_field=models.BigIntegerField(null=True),
+        db_persist=True,
+    )
+
+    objects = PunchQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("punch")
@@ -56,8 +81,17 @@ class Punch(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["kiosk", "presentation"], name="one_punch_a_presentation"
+                fields=["kiosk", "presentation"],
+                condition=models.Q(correction__isnull=True),
+                name="one_punch_a_presentation",
             ),
+            models.UniqueConstraint(
+                fields=["decision"],
+                condition=models.Q(correction__isnull=True),
+                name="one_punch_a_decision",
+            ),
+            # Target of a correction's composite foreign key.
+            models.UniqueConstraint(fields=["id", "decision"], name="punch_of_decision"),
             ExclusionConstraint(
                 name="no_second_punch_within_the_cool_down",
                 expressions=[
@@ -77,6 +111,11 @@ class Punch(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(direction__in=["IN", "OUT"]), name="punch_direction"
+            ),
+            models.CheckConstraint(
+                # It could not be brought back otherwise within the cool-down of what it cancels.
+                condition=models.Q(correction__isnull=True) | models.Q(cooling__isempty=True),
+                name="punch_by_correction_has_no_cool_down",
             ),
         ]
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from accesscontrol import enrolment
 from accesscontrol.groups import ensure_groups
-from accesscontrol.models import Employee, Kiosk, Refusal, Threshold
+from accesscontrol.models import Employee, Kiosk, Punch, Refusal, Threshold
 from recognition.survey import survey_site
 from tests.factories import (
     DecisionFactory,
@@ -84,7 +84,8 @@ def every_page() -> list[str]:
     """The address of each kind of page, with something on it."""
     punch = PunchFactory.create(employee__name="</script><script>alert(1)</script>")
     photo = PhotoFactory.create(employee=punch.employee, file_name="<b onclick=alert(1)>")
-    decision = DecisionFactory.create(site=punch.site)
+    frames = {"trail": [[0, 0.4, 80.0, 0.1], [120, 0.6, 85.0, 0.2]]}
+    decision = DecisionFactory.create(site=punch.site, evidence=frames)
     rows = {
         "site": punch.site_id,
         "employee": punch.employee_id,
@@ -112,6 +113,10 @@ def every_page() -> list[str]:
         reverse("admin:accesscontrol_site_threshold", args=[punch.site_id]),
         reverse("admin:accesscontrol_site_threshold", args=[punch.site_id])
         + "?threshold=0.9&margin=0.05",
+        reverse("admin:accesscontrol_decision_change", args=[punch.decision_id]),
+        reverse("admin:accesscontrol_decision_not_me", args=[punch.decision_id]),
+        reverse("admin:accesscontrol_decision_was", args=[decision.pk]) + "?q=script",
+        reverse("admin:accesscontrol_employee_health"),
     ]
 
 
@@ -231,4 +236,38 @@ def test_a_site_manager_solves_a_budget_sees_the_replay_and_puts_it_into_force(
     row = Threshold.objects.filter(site=site).first()
     assert row is not None
     assert (row.budget, row.set_by) == (0.5, manager)
+    assert complaints == []
+
+
+def test_hr_is_asked_why_looks_and_corrects(page: Page, complaints: list[str]) -> None:
+    ensure_groups()
+    site = SiteFactory.create(name="Berlin")
+    asha = EmployeeFactory.create(site=site, name="Asha Rao", consented=True)
+    EmployeeFactory.create(site=site, name="Björn Öztürk", number="77")
+    frames = {"trail": [[120 * n, 0.3 + 0.1 * n, 80.0, 0.2] for n in range(4)]}
+    decision = DecisionFactory.create(site=site, nearest=asha, score=0.58, evidence=frames)
+    UserFactory.create(username="hr", staff=True).groups.add(Group.objects.get(name="HR"))
+
+    log_in(page, "hr")
+    page.click("text=Decisions")
+    page.click("#result_list tbody a")
+    expect(page.locator(".gh-answer")).to_contain_text("The nearest enrolled person, Asha Rao")
+    expect(page.get_by_role("img", name="Quality and attack score")).to_be_visible()
+    page.click("text=The same as a table")
+    expect(page.get_by_role("cell", name="360 ms")).to_be_visible()
+
+    page.click("text=Say who it was…")
+    page.fill("input[name=q]", "öztürk")
+    page.click("button:has-text('Search')")
+    page.click("label:has-text('Björn Öztürk (77)')")
+    page.fill("input[name=reason]", "His badge was read at that minute")
+    page.click("button:has-text('It was this person')")
+    expect(page.get_by_text("The correction is recorded.")).to_be_visible()
+    expect(page.locator(".gh-explained")).to_contain_text("It was Björn Öztürk")
+
+    page.click("text=Attendance log")
+    expect(page.locator("#result_list")).to_contain_text("by correction")
+    page.click("text=Gallery health")
+    expect(page.get_by_role("heading", name="Gallery health")).to_be_visible()
+    assert Punch.objects.get().decision == decision
     assert complaints == []

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accesscontrol.groups import GROUPS, ensure_groups
-from accesscontrol.models import AuditEntry, Consent, EnrolmentPhoto, Kiosk, User
+from accesscontrol.models import AuditEntry, Consent, Correction, EnrolmentPhoto, Kiosk, User
 from tests.factories import (
     ConsentFactory,
     DecisionFactory,
@@ -51,6 +51,7 @@ def photo() -> EnrolmentPhoto:
 def addresses(photo: EnrolmentPhoto) -> dict[str, tuple[str, str]]:
     """Every view of ours: method and address."""
     kiosk = KioskFactory.create(paired=True)
+    decision = DecisionFactory.create(site=kiosk.site, kiosk=kiosk)
     employee = [photo.employee_id]
     one = [photo.employee_id, photo.pk]
 
@@ -67,15 +68,25 @@ def addresses(photo: EnrolmentPhoto) -> dict[str, tuple[str, str]]:
         "pair page": ("GET", url("kiosk_pair", [kiosk.pk])),
         "revoke page": ("GET", url("kiosk_revoke", [kiosk.pk])),
         "export": ("GET", url("punch_export")),
+        "not me page": ("GET", url("decision_not_me", [decision.pk])),
+        "this was page": ("GET", url("decision_was", [decision.pk])),
+        "gallery health": ("GET", url("employee_health")),
     }
 
 
-HR_VIEWS = {"consent", "withdraw page", "upload", "state", "image", "delete page", "export"}
+HR_VIEWS = {
+    "consent", "withdraw page", "upload", "state", "image", "delete page", "export", "not me page",
+    "this was page", "gallery health",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("group", "allowed"),
-    [("HR", HR_VIEWS), ("Site manager", {"export"}), ("IT", {"pair page", "revoke page"})],
+    [
+        ("HR", HR_VIEWS),
+        ("Site manager", {"export", "gallery health"}),
+        ("IT", {"pair page", "revoke page"}),
+    ],
 )
 def test_each_group_reaches_its_own_views_and_no_others(
     client: Client, photo: EnrolmentPhoto, group: str, allowed: set[str]
@@ -128,6 +139,7 @@ def test_a_post_without_token_is_refused(photo: EnrolmentPhoto) -> None:
     strict.force_login(UserFactory.create(superuser=True))
     for name, (_, address) in addresses(photo).items():
         assert strict.post(address).status_code in {403, 405}, name
+    assert not Correction.objects.exists()
     assert EnrolmentPhoto.objects.filter(pk=photo.pk).exists()
 
 

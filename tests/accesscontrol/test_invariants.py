@@ -43,7 +43,7 @@ class TestPunch:
 
     def test_a_decision_has_one_punch(self) -> None:
         first = PunchFactory.create()
-        with refused("accesscontrol_punch_decision_id_key"):
+        with refused("one_punch_a_decision"):
             PunchFactory.create(
                 employee=first.employee,
                 decision=first.decision,

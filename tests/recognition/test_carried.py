@@ -76,6 +76,12 @@ class TestCarried:
         ("good_frames", -1),
         ("share", "wide"),
         ("hidden_ms", 0.5),
+        ("trail", None),
+        ("trail", [[0, 0.5, 80]]),
+        ("trail", [[0, 0.5, 80, "x"]]),
+        ("trail", [[0.5, 0.5, 80, None]]),
+        ("trail", [[0, float("nan"), 80, None]]),
+        ("trail", [[0, 0.5, 80, None]] * 65),
     )
 
     @pytest.mark.parametrize(("name", "value"), FAULTS)
