@@ -52,7 +52,9 @@ def replay(
 ) -> Replay:
     """Decide the PERIOD before `until` again, on the stored scores of this model version.
 
-    The evidence is what it was: a walk-up that was accepted early might have gathered more.
+    By likeness alone. The evidence is what it was: a walk-up that was accepted after two frames
+    might have gathered more, and how long somebody must be seen near the threshold (`assurance`)
+    is not asked, neither of those who would be accepted, so that all of them are flagged.
     """
     period = Decision.objects.filter(
         site=site_id,

@@ -14,7 +14,7 @@ from django.db.models import Count, DecimalField, Func, QuerySet, Sum
 from django.utils import timezone
 
 from accesscontrol import keyring
-from accesscontrol.models import GallerySurvey, ModelVersion, Site, Template
+from accesscontrol.models import Employee, GallerySurvey, ModelVersion, Site, Template
 from accesscontrol.score_tail import BINS, Floats, Impostors
 
 GIVEN_UP_AFTER = timedelta(minutes=15)
@@ -54,8 +54,7 @@ class State:
 def gallery(site_id: int, version_id: int) -> QuerySet[Template]:
     """The templates that a search at the site compares with."""
     return Template.objects.filter(
-        employee__site=site_id,
-        employee__is_active=True,
+        employee__in=Employee.objects.admitted_to(site_id).filter(is_active=True),
         model_version=version_id,
         rotation_id=keyring.load(settings.KEYRING_PATH).templates.current,
     )

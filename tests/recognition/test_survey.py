@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accesscontrol import budgets, surveys, thresholds
+from accesscontrol import budgets, sites, surveys, thresholds
 from accesscontrol.budgets import Budget
 from accesscontrol.models import AuditEntry, GallerySurvey, ModelVersion, Site, Threshold
 from recognition.pair_scores import pair_scores
@@ -52,6 +52,18 @@ def test_a_gallery_is_compared_with_itself(site: Site, version: ModelVersion) ->
     middle = np.average(np.arange(len(measured.nearest)), weights=measured.impostors.counts)
     assert middle * 0.001 - 1 == pytest.approx(0.3, abs=0.1), "the other site's are not in it"
     assert measured.genuine.sum() == 12
+
+
+def test_who_is_admitted_from_another_site_belongs_to_the_gallery(
+    site: Site, version: ModelVersion
+) -> None:
+    fill_gallery(site, version, 4)
+    guest, _ = fill_gallery(SiteFactory.create(), version, 2)
+    assert survey_site(site, version)
+    sites.admit(guest, site, None)
+    assert surveys.state(site, version).stale
+    assert survey_site(site, version)
+    assert GallerySurvey.objects.get().people == 5
 
 
 def test_one_that_has_not_changed_is_not_done_again(site: Site, version: ModelVersion) -> None:
