@@ -163,7 +163,7 @@ def _look(
     seen = _seen(net, level.float(), math.log(THRESHOLD / (1 - THRESHOLD)))
     sides = np.sqrt((seen.boxes[:, 2:] - seen.boxes[:, :2]).prod(1))
     per_pixel = np.array([size[1] / level.shape[3], size[0] / level.shape[2]])
-    near = sides <= largest
+    near = np.isfinite(sides) & (sides <= largest)
     return _Found(
         frames.cpu().numpy()[seen.picture[near]],
         seen.boxes[near] * np.tile(per_pixel, 2),

@@ -57,7 +57,9 @@ def _entry(raw: object) -> Glimpse:
 
 
 def _finite(numbers: Iterable[object]) -> bool:
-    return all(type(n) in (int, float) and math.isfinite(n) for n in numbers)  # type: ignore[arg-type]
+    return all(
+        isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers
+    )
 
 
 def plain(trail: Sequence[Glimpse]) -> list[list[float | None]]:

@@ -68,8 +68,9 @@ class PersonForm(ReasonForm):
 
     def __init__(self, people: Sequence[Employee], *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        choices = [(str(person.pk), str(person)) for person in people]
-        self.fields["employee"].choices = choices  # type: ignore[attr-defined]
+        field = self.fields["employee"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101  declared above
+        field.choices = [(str(person.pk), str(person)) for person in people]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from recognition.commands import (
 from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
+    add_report_options,
     load_pipeline,
     positive,
     say,
@@ -85,14 +86,9 @@ def _add_identification(kinds: Commands) -> None:
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="write the figures, the plots and report.html there; it shows the worst pairs' photos",
+    add_report_options(
+        parser, "the figures, the plots and report.html, with the worst pairs' photos,"
     )
-    add_pipeline_options(parser)
 
 
 def _add_calibrate(kinds: Commands) -> None:

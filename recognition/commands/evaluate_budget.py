@@ -11,7 +11,7 @@ import numpy as np
 
 from recognition.commands.terminal import (
     Commands,
-    add_pipeline_options,
+    add_report_options,
     load_pipeline,
     positive,
     say,
@@ -65,14 +65,7 @@ def add_to(kinds: Commands) -> None:
     )
     parser.add_argument("--halvings", type=positive, default=budget.HALVINGS, metavar="N")
     parser.add_argument("--draws", type=positive, default=budget.DRAWS, metavar="N")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="write the figures, the plot and report.html there; it shows people's photos",
-    )
-    add_pipeline_options(parser)
+    add_report_options(parser, "the figures, the plot and report.html, with people's photos,")
     parser.set_defaults(command=_budget)
 
 

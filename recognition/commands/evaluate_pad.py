@@ -12,6 +12,7 @@ from typing import Any
 from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
+    add_report_options,
     load_pipeline,
     say,
     show,
@@ -40,14 +41,7 @@ def add_to(kinds: Commands) -> None:
     """Add both to the kinds of evaluation."""
     pad = kinds.add_parser("pad", help="presentation attack detection, for each kind of attack")
     _add_data(pad)
-    pad.add_argument("--json", action="store_true", help="print one JSON object")
-    pad.add_argument(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="write the figures, the plots and report.html there; it shows the worst faces",
-    )
-    add_pipeline_options(pad)
+    add_report_options(pad, "the figures, the plots and report.html, with the worst faces,")
     pad.set_defaults(command=_pad)
 
     calibration = kinds.add_parser(

@@ -10,7 +10,7 @@ from pathlib import Path
 from accesscontrol.assurance import Assurance
 from recognition.commands.terminal import (
     Commands,
-    add_pipeline_options,
+    add_report_options,
     load_pipeline,
     positive,
     say,
@@ -67,14 +67,9 @@ def add_to(kinds: Commands) -> None:
     parser.add_argument(
         "--scenes", type=positive, default=6, metavar="N", help="of each kind (%(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="write the figures, the plots and report.html there; it shows pictures of the people",
+    add_report_options(
+        parser, "the figures, the plots and report.html, with pictures of the people,"
     )
-    add_pipeline_options(parser)
     parser.set_defaults(command=_presentations)
 
 

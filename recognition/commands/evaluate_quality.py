@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recognition.commands.terminal import (
     Commands,
-    add_pipeline_options,
+    add_report_options,
     load_pipeline,
     say,
     show,
@@ -28,14 +28,7 @@ def add_to(kinds: Commands) -> None:
     )
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")
     parser.add_argument("--pairs", type=Path, required=True, metavar="FILE", help="in LFW's format")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="write the figures, the curves and report.html there; it shows people's photos",
-    )
-    add_pipeline_options(parser)
+    add_report_options(parser, "the figures, the curves and report.html, with people's photos,")
     parser.set_defaults(command=_quality)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from recognition.fetch import models_folder
@@ -75,6 +76,17 @@ def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None
             "(%(default)s)"
         ),
     )
+
+
+def add_report_options(parser: argparse.ArgumentParser, contents: str) -> None:
+    """--json and --report, then those of the pipeline.
+
+    Args:
+        contents: what the report is made of, for the help.
+    """
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--report", type=Path, metavar="DIR", help=f"write {contents} there")
+    add_pipeline_options(parser)
 
 
 def load_pipeline(options: argparse.Namespace) -> Pipeline:

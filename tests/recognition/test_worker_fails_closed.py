@@ -59,16 +59,19 @@ class Door:
     received: Callable[[int], int] = lambda _number: now_ms()
     between: Callable[[int], object] = lambda _number: None
     """Called after every frame."""
+    database: Callable[..., Any] = lambda execute, *query: execute(*query)
+    """What answers the statements of a walk-up."""
 
     def walk_up(self) -> None:
         """Two frames, and then nobody is there any more."""
         recogniser = self.eyes.recogniser(FrameOutlet(self.valkey))
-        for number in range(FRAMES):
-            self.screen.show(jpeg_bytes(), received_ms=self.received(number))
+        with connection.execute_wrapper(self.database):
+            for number in range(FRAMES):
+                self.screen.show(jpeg_bytes(), received_ms=self.received(number))
+                drain(recogniser)
+                self.between(number)
+            self.screen.rest()
             drain(recogniser)
-            self.between(number)
-        self.screen.rest()
-        drain(recogniser)
 
     def change(self, model: type[Site | Kiosk | Employee], **fields: object) -> None:
         model.objects.update(**fields)
@@ -217,13 +220,7 @@ def database_down(door: Door, dice: random.Random) -> None:
             raise OperationalError("server closed the connection unexpectedly")
         return execute(sql, params, many, context)
 
-    real = door.walk_up
-
-    def walk_up() -> None:
-        with connection.execute_wrapper(answer):
-            real()
-
-    door.walk_up = walk_up  # type: ignore[method-assign]
+    door.database = answer
 
 
 def database_slow(door: Door, dice: random.Random) -> None:
@@ -235,13 +232,7 @@ def database_slow(door: Door, dice: random.Random) -> None:
             raise OperationalError("canceling statement due to statement timeout")
         return execute(sql, params, many, context)
 
-    real = door.walk_up
-
-    def walk_up() -> None:
-        with connection.execute_wrapper(answer):
-            real()
-
-    door.walk_up = walk_up  # type: ignore[method-assign]
+    door.database = answer
 
 
 def tracks(door: Door, change: Callable[[bytes], bytes | None]) -> None:
