@@ -138,6 +138,8 @@ class Pipeline:
             _compile(networks, bfloat16=reduced)
         if reduced:
             _reduce(networks, target)
+        if target.type == "cuda":  # else convolutions round what they are given to 10 bits
+            torch.backends.cudnn.allow_tf32 = reduced
         pipeline = cls(networks, model, target)
         pipeline.runtime = "openvino" if compiles else "torch"
         pipeline.precision = "reduced" if reduced else "float32"

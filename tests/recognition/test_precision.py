@@ -1,4 +1,4 @@
-"""Embedders in 16-bit arithmetic give nearly the same vectors, and the same in any batch."""
+"""Networks in 16-bit arithmetic give nearly the same vectors, and the same in any batch."""
 
 from __future__ import annotations
 
