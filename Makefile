@@ -9,7 +9,7 @@ UNFINISHED := $(VENV)/unfinished
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev python models demo chromium test lint fuzz bench bench-gallery lock clean
+.PHONY: help setup setup-dev python models demo chromium test lint fuzz bench bench-gallery bench-kiosks lock clean
 
 help: ## list the commands
 	@echo "Gatehouse. First: make demo"
@@ -70,6 +70,10 @@ bench-gallery: setup ## search large galleries, and write docs/benchmarks (while
 	@$(call measured,$(PY) manage.py bench_gallery --templates 1000000 --sites 100 --load 30 --json,gallery)
 	@$(call measured,$(PY) manage.py bench_gallery --templates 100000 --sites 1 --load 30 --json,gallery-one-site)
 	@$(call measured,$(PY) manage.py bench_gallery --templates 1000000 --sites 1000 --growth --json,gallery-growth)
+
+bench-kiosks: setup ## simulate 50 kiosks, and write docs/benchmarks (FACES=folder: with these people)
+	@$(call measured,$(PY) manage.py bench_kiosks --json --plot docs/benchmarks/kiosks.svg \
+		$(if $(FACES),--faces "$(FACES)"),kiosks)
 
 lock: ## resolve the packages anew into the lock files (UPGRADE=1: to their newest versions)
 	@$(check_python)

@@ -26,6 +26,8 @@ from accesscontrol.quality import known
 
 LONGEST_AGE_S = 10.0
 """A decision on evidence older than this, receipt to decision, is EXPIRED."""
+LONGEST_AGE_TO_ACCEPT_S = 2.0
+"""So is an acceptance beyond this: by then somebody else may stand there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +142,15 @@ def decide(
         return verdict(Outcome.NOT_CALIBRATED)
     if not _is_sound(policy, evidence):
         return verdict(Outcome.ERROR)
-    if not 0 <= (now - evidence.received_at).total_seconds() <= LONGEST_AGE_S:
+    age_s = (now - evidence.received_at).total_seconds()
+    if not 0 <= age_s <= LONGEST_AGE_S:
         return verdict(Outcome.EXPIRED)
     if best is None:
         return verdict(Outcome.EMPTY_GALLERY)
     weak = _weak_evidence(evidence, policy) or _attack(evidence, policy.pad)
-    return verdict(
-        weak or _compare(best, second, policy) or _assured(best, second, evidence, policy)
-    )
+    found = weak or _compare(best, second, policy) or _assured(best, second, evidence, policy)
+    late = found is Outcome.ACCEPTED and age_s > LONGEST_AGE_TO_ACCEPT_S
+    return verdict(Outcome.EXPIRED if late else found)
 
 
 def _weak_evidence(evidence: Evidence, policy: Policy) -> Outcome | None:

@@ -3,11 +3,12 @@
 One slot for each kiosk, the newest frame wins, and after two seconds it is gone: nothing piles
 up, whatever the load. All of it lies in Redis/Valkey, sealed, and may vanish at any time.
 
-Keys: `slot:KIOSK` the sealed frame; `slots:waiting` kiosks with a frame, by arrival;
-`slots:resting` kiosks that said that nobody is in front of them; `slots:wake` there while a
-wake-up message is under way; `slots:busy:KIOSK` which worker has the kiosk; `slots:count:KIOSK`
-counters; `slots:worker` there while a worker lives. `tracks:KIOSK` sealed state of its
-presentations; `tracks:open` kiosks that have some.
+Keys: `slot:KIOSK` the sealed frame; `slots:waiting` kiosks with a frame, by arrival less their
+lead; `slots:lead:KIOSK` by how much a kiosk's frames go before others'; `slots:resting` kiosks that
+said that nobody is in front of them; `slots:wake` there while a wake-up message is under way;
+`slots:busy:KIOSK` which worker has the kiosk; `slots:count:KIOSK` counters; `slots:batches` how
+many batches there were of each size; `slots:worker` there while a worker lives. `tracks:KIOSK`
+sealed state of its presentations; `tracks:open` kiosks that have some.
 """
 
 from __future__ import annotations
@@ -32,12 +33,27 @@ BUSY_LIFETIME_MS = 5_000
 TRACKS_LIFETIME_MS = 15_000
 WORKER_LIFETIME_MS = 5_000
 """Beat wakes a worker every second: after five of silence there is none."""
+LEAD_LIFETIME_MS = 2_000
 COUNTER_LIFETIME_S = 7 * 24 * 3600
 
 WAITING, RESTING, WAKE, OPEN = "slots:waiting", "slots:resting", "slots:wake", "tracks:open"
-WORKER = "slots:worker"
+WORKER, BATCHES = "slots:worker", "slots:batches"
 # One step, so that it cannot end the hold of a worker that came after an expired one.
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
+# One command for a frame instead of seven: most of what a frame costs the stream is their number.
+_PUT = """
+local kiosk, received = ARGV[1], 1 + ARGV[6]
+local replaced = ARGV[6] + redis.call('exists', KEYS[1])
+local lead = redis.call('get', KEYS[6]) or 0
+redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3])
+redis.call('zadd', KEYS[2], 'nx', ARGV[4] - lead, kiosk)
+redis.call('srem', KEYS[3], kiosk)
+redis.call('hincrby', KEYS[5], 'received', received)
+if replaced > 0 then redis.call('hincrby', KEYS[5], 'replaced', replaced) end
+if ARGV[7] ~= '0' then redis.call('hincrby', KEYS[5], 'over_rate', ARGV[7]) end
+redis.call('expire', KEYS[5], ARGV[8])
+return redis.call('set', KEYS[4], 1, 'nx', 'px', ARGV[5])
+"""
 _HEAD = struct.Struct(">IQQ")  # sequence number, capture time, receipt time
 
 
@@ -77,11 +93,16 @@ def unseal_frame(kiosk_id: UUID, sealed: bytes) -> Frame:
     return Frame(kiosk_id, sequence, captured_ms, received_ms, plain[_HEAD.size :])
 
 
+def _lead(kiosk: str) -> str:
+    return f"slots:lead:{kiosk}"
+
+
 class FrameInlet:
     """The stream's side of the slots: asynchronous, one for each connection."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis = client
+        self._put: Any = client.register_script(_PUT)
 
     @classmethod
     def connect(cls) -> FrameInlet:
@@ -90,24 +111,32 @@ class FrameInlet:
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def put(self, frame: Frame) -> bool:
+    async def put(self, frame: Frame, *, overtaken: int = 0, over_rate: int = 0) -> bool:
         """Put a frame into its kiosk's slot; True if a worker must be woken for it.
 
-        A frame that still lay there is replaced and counted. Raises redis.RedisError.
+        A frame that still lay there is replaced and counted, as are frames that were overtaken on
+        their way here and messages that were over the rate. Raises redis.RedisError.
         """
         kiosk = str(frame.kiosk_id)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.exists(f"slot:{kiosk}")
-            pipe.set(f"slot:{kiosk}", seal_frame(frame), px=FRAME_LIFETIME_MS)
-            pipe.zadd(WAITING, {kiosk: frame.received_ms}, nx=True)
-            pipe.srem(RESTING, kiosk)
-            pipe.set(WAKE, 1, nx=True, px=WAKE_LIFETIME_MS)
-            pipe.hincrby(f"slots:count:{kiosk}", "received", 1)
-            pipe.expire(f"slots:count:{kiosk}", COUNTER_LIFETIME_S)
-            replaced, *_, wake, _count, _expire = await pipe.execute()
-        if replaced:
-            await self._redis.hincrby(f"slots:count:{kiosk}", "replaced", 1)
+        wake = await self._put(
+            keys=[f"slot:{kiosk}", WAITING, RESTING, WAKE, f"slots:count:{kiosk}", _lead(kiosk)],
+            args=[
+                *(kiosk, seal_frame(frame), FRAME_LIFETIME_MS, frame.received_ms),
+                *(WAKE_LIFETIME_MS, overtaken, over_rate, COUNTER_LIFETIME_S),
+            ],
+        )
         return bool(wake)
+
+    async def turn_away(self, kiosk_id: UUID, *, overtaken: int = 0, over_rate: int = 0) -> None:
+        """Count a frame that was too old when it came, and those dropped before it."""
+        key = f"slots:count:{kiosk_id}"
+        counts = {"received": 1 + overtaken, "expired": 1, "replaced": overtaken}
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name, count in (counts | {"over_rate": over_rate}).items():
+                if count:
+                    pipe.hincrby(key, name, count)
+            pipe.expire(key, COUNTER_LIFETIME_S)
+            await pipe.execute()
 
     async def rest(self, kiosk_id: UUID) -> bool:
         """Say that nobody stands before the kiosk any more; True if a worker must be woken."""
@@ -216,20 +245,38 @@ class FrameOutlet:
         except crypto.SealError:
             return None
 
-    def save_tracks(self, kiosk_id: UUID, state: bytes | None, seen_ms: int) -> None:
-        """Keep a kiosk's open presentations for the next frame; None: it has none."""
-        if state is None:
-            self._redis.delete(f"tracks:{kiosk_id}")
-            self._redis.zrem(OPEN, str(kiosk_id))
-            return
-        sealed = crypto.seal(_frames_key(), state, f"tracks:{kiosk_id}")
-        self._redis.set(f"tracks:{kiosk_id}", sealed, px=TRACKS_LIFETIME_MS)
-        self._redis.zadd(OPEN, {str(kiosk_id): seen_ms})
+    def save_tracks(
+        self, kiosk_id: UUID, state: bytes | None, seen_ms: int, *, lead_ms: int = 0
+    ) -> None:
+        """Keep a kiosk's open presentations for the next frame; None: it has none.
+
+        Its next frames are taken as if they had come `lead_ms` earlier.
+        """
+        kiosk = str(kiosk_id)
+        with self._redis.pipeline(transaction=False) as pipe:
+            if state is None:
+                pipe.delete(f"tracks:{kiosk}", _lead(kiosk))
+                pipe.zrem(OPEN, kiosk)
+            else:
+                sealed = crypto.seal(_frames_key(), state, f"tracks:{kiosk}")
+                pipe.set(f"tracks:{kiosk}", sealed, px=TRACKS_LIFETIME_MS)
+                pipe.zadd(OPEN, {kiosk: seen_ms})
+                pipe.set(_lead(kiosk), lead_ms, px=LEAD_LIFETIME_MS)
+            if lead_ms:  # its next frame may have come meanwhile
+                pipe.zadd(WAITING, {kiosk: now_ms() - lead_ms}, xx=True, lt=True)
+            pipe.execute()
+
+    def count_batch(self, frames: int) -> None:
+        self._redis.hincrby(BATCHES, str(frames), 1)
+
+    def batches(self) -> dict[int, int]:
+        """How many batches of each number of frames there were."""
+        return {int(size): int(count) for size, count in self._redis.hgetall(BATCHES).items()}
 
     def count(self, kiosk_id: UUID, what: str) -> None:
         self._redis.hincrby(f"slots:count:{kiosk_id}", what, 1)
 
     def counts(self, kiosk_id: UUID) -> dict[str, int]:
-        """Frames received, replaced by newer ones, expired and processed."""
+        """Frames received, replaced, expired and processed, and messages over the rate."""
         raw = self._redis.hgetall(f"slots:count:{kiosk_id}")
         return {key.decode(): int(value) for key, value in raw.items()}

@@ -25,6 +25,7 @@ from accesscontrol import image_header, notify
 from accesscontrol.frames import Frame, FrameInlet, now_ms
 from kiosk import authentication, protocol
 from kiosk.attempts import Attempts
+from kiosk.inbox import Inbox
 from kiosk.origin import origin_allowed
 from kiosk.protocol import Close, Message, ProtocolError
 from kiosk.session import Session
@@ -58,9 +59,11 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.redis = _redis_client()
+        self.inbox = Inbox(receive)
+        reading = asyncio.create_task(self.inbox.read())
         try:
             await self.redis.ping()
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, self.inbox.receive, send)
         except AWAY as error:
             logger.warning("a kiosk's connection is turned away: %s", type(error).__name__)
             self.base_send = send
@@ -68,6 +71,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
                 await self.accept()
             await self._refuse(Close.BUSY, BUSY)
         finally:
+            reading.cancel()
             if self.deadline:
                 self.deadline.cancel()
             await self.redis.aclose()
@@ -108,7 +112,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             return
         logger.info(
             "kiosk %s disconnected (%s): %d frames, %d messages over the rate",
-            *(self.kiosk_id, code, self.session.frames, self.session.over_rate),
+            *(self.kiosk_id, code, self.session.frames, self.inbox.over_rate),
         )
         try:
             await self.channel_layer.group_discard(
@@ -122,14 +126,14 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             return
         if self.session is None:
             await self._prove(text_data)
-        elif self.session.admits(time.monotonic()):
-            try:
-                if bytes_data is None:
-                    await self._take_text(text_data, self.session)
-                else:
-                    await self._take_frame(bytes_data, self.session)
-            except ProtocolError as error:
-                await self._complain(error, self.session)
+            return
+        try:
+            if bytes_data is None:
+                await self._take_text(text_data, self.session)
+            else:
+                await self._take_frame(bytes_data, self.session)
+        except ProtocolError as error:
+            await self._complain(error, self.session)
 
     # Handshake
 
@@ -194,8 +198,14 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if not await self._still_allowed(session):
             return
         session.frames += 1
-        frame = Frame(self.kiosk_id, message.sequence, message.captured_ms, now_ms(), message.image)
-        if await self.inlet.put(frame):
+        received_ms, dropped = self.inbox.received_ms, self.inbox.dropped()
+        frame = Frame(
+            self.kiosk_id, message.sequence, message.captured_ms, received_ms, message.image
+        )
+        lost = {"overtaken": dropped.overtaken, "over_rate": dropped.over_rate}
+        if session.lag.is_late(message.captured_ms, received_ms):
+            await self.inlet.turn_away(self.kiosk_id, **lost)
+        elif await self.inlet.put(frame, **lost):
             await asyncio.to_thread(notify.wake_recognition)
 
     async def _take_text(self, text: str | None, session: Session) -> None:

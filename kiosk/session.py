@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kiosk.lag import Lag
+
 MESSAGES_PER_S = 30.0
 ERRORS_IN_A_ROW = 20
 RECHECK_S = 1.0
@@ -36,17 +38,10 @@ class Session:
     seen_at: float
     checked_at: float = float("-inf")
     """The first message is checked: a revocation may have come during the handshake."""
-    rate: MessageRate = field(default_factory=MessageRate)
+    lag: Lag = field(default_factory=Lag)
     last_sequence: int = -1
     errors_in_a_row: int = 0
     frames: int = 0
-    over_rate: int = 0
-
-    def admits(self, now: float) -> bool:
-        """Whether a message comes within the rate; others are counted."""
-        admitted = self.rate.admits(now)
-        self.over_rate += not admitted
-        return admitted
 
     def is_next(self, sequence: int) -> bool:
         """Whether the frame is newer than every one before it: a repeated message is not."""

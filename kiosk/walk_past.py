@@ -39,7 +39,7 @@ def _frame(portrait: Picture, progress: float) -> Picture:
     scale = height / portrait.shape[0]
     width = max(1, round(portrait.shape[1] * scale))
     person = cv2.resize(portrait, (width, height), interpolation=cv2.INTER_AREA)
-    frame = _room()
+    frame = room()
     # The middle of the portrait walks over the middle three fifths of the picture.
     left = round(WIDTH * (0.2 + 0.6 * progress)) - width // 2
     begin, end = max(0, left), min(WIDTH, left + width)
@@ -47,7 +47,7 @@ def _frame(portrait: Picture, progress: float) -> Picture:
     return frame
 
 
-def _room() -> Picture:
+def room() -> Picture:
     """A plain wall, lighter at the top."""
     shade = np.linspace(170, 110, HEIGHT)[:, None, None] * np.array([1.0, 0.98, 0.94])
     return np.broadcast_to(shade, (HEIGHT, WIDTH, 3)).astype(np.uint8).copy()

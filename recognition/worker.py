@@ -38,7 +38,7 @@ from accesscontrol.gallery import Probe, nearest
 from accesscontrol.lanes import Lane
 from accesscontrol.model_versions import ModelFacts
 from accesscontrol.models import Kiosk, ModelVersion, Outcome
-from recognition import answers, carried, isolation, tracking
+from recognition import answers, carried, isolation, pacing, tracking
 from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
 from recognition.placing import Likeness
@@ -48,7 +48,6 @@ from recognition.watching import Watched, analyse
 
 logger = logging.getLogger(__name__)
 
-BATCH = 32
 FEWEST_PAD_FRAMES = 3
 """Faces with a presentation-attack score that an acceptance needs, at a site that asks for it."""
 PATIENCE_MS = 3_000
@@ -69,6 +68,7 @@ class Recogniser:
         self._outlet = outlet
         self._facts = facts
         self._name = uuid.uuid4().hex
+        self._pace = pacing.Pace()
         self._likeness = Likeness.by_rates(facts.calibration.get("thresholds", {}))
         self._version: ModelVersion | None = None
         model = pipeline.pad_model
@@ -87,16 +87,18 @@ class Recogniser:
         return self._version
 
     def drain(self) -> None:
-        """Work off every waiting frame, one for each kiosk at a time, newest only.
+        """Work off every waiting frame, one for each kiosk at a time, newest only, few at once.
 
         Then close the presentations of those who left. Under steady load it hands over to a new
         wake-up message after a second, so that no message stays unanswered for long.
         """
         self._outlet.begin()
         until, interrupted = time.monotonic() + LONGEST_DRAIN_S, False
-        while frames := self._outlet.take(BATCH, self._name):
+        while frames := self._outlet.take(self._pace.frames, self._name):
             for portion in isolation.portions(frames):
+                begun = time.monotonic()
                 self._work(portion)
+                self._pace.worked(len(portion), 1000 * (time.monotonic() - begun))
             if interrupted := time.monotonic() > until:
                 break
         self._close(self._outlet.take_resting(self._name), rested=True)
@@ -107,6 +109,7 @@ class Recogniser:
             notify.wake_recognition()
 
     def _work(self, frames: Sequence[Frame]) -> None:
+        self._outlet.count_batch(len(frames))
         held = [frame.kiosk_id for frame in frames]
         kept: set[UUID] = set()
         try:
@@ -342,7 +345,9 @@ class Recogniser:
         if self._outlet.holds(kiosk_id, self._name):
             dumped = present and not scene.failed
             state = carried.dump(present, self._basis()) if dumped else None
-            self._outlet.save_tracks(kiosk_id, state, _last_seen(present))
+            self._outlet.save_tracks(
+                kiosk_id, state, _last_seen(present), lead_ms=pacing.lead_ms(present)
+            )
 
     def _answer(self, scene: Scene) -> None:
         """Tell the kiosk where the faces are, or that nobody is there any more."""

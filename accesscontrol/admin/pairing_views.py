@@ -102,7 +102,8 @@ def frame_counts(kiosk_id: UUID) -> dict[str, int] | None:
             counts = FrameOutlet(client).counts(kiosk_id)
     except redis.RedisError:
         return None
-    return {name: counts.get(name, 0) for name in ("received", "processed", "replaced", "expired")}
+    names = ("received", "processed", "replaced", "expired", "over_rate")
+    return {name: counts.get(name, 0) for name in names}
 
 
 def _page(pk: UUID) -> str:

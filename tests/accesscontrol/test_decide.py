@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from accesscontrol.advice import BY_OUTCOME
 from accesscontrol.decisions import (
-    LONGEST_AGE_S,
+    LONGEST_AGE_TO_ACCEPT_S,
     Candidate,
     Evidence,
     Policy,
@@ -88,7 +88,13 @@ class TestAccepting:
 
     @pytest.mark.parametrize(
         "at_the_limit",
-        [{"frames": 3}, {"face_width": 40.0}, {"quality": 0.2}, {"received_at": NOW}],
+        [
+            {"frames": 3},
+            {"face_width": 40.0},
+            {"quality": 0.2},
+            {"received_at": NOW},
+            {"received_at": NOW - timedelta(seconds=2)},
+        ],
         ids=str,
     )
     def test_evidence_at_a_limit_is_enough(self, at_the_limit: dict[str, Any]) -> None:
@@ -111,7 +117,9 @@ class TestRefusing:
             (Outcome.LOW_QUALITY, scores(0.8), {"quality": 0.19}),
             (Outcome.LOW_QUALITY, scores(0.8), {"frames": 2}),
             (Outcome.LOW_QUALITY, scores(0.8), {"frames": 0}),
-            (Outcome.EXPIRED, scores(0.8), {"received_at": NOW - timedelta(seconds=10.001)}),
+            (Outcome.EXPIRED, scores(0.8), {"received_at": NOW - timedelta(seconds=2.001)}),
+            (Outcome.EXPIRED, scores(0.2), {"received_at": NOW - timedelta(seconds=10.001)}),
+            (Outcome.NO_MATCH, scores(0.2), {"received_at": NOW - timedelta(seconds=9.999)}),
             (Outcome.EXPIRED, scores(0.8), {"received_at": NOW + timedelta(milliseconds=1)}),
             (Outcome.EXPIRED, scores(0.8), {"received_at": NOW + timedelta(days=9000)}),
         ],
@@ -287,4 +295,4 @@ def test_acceptance_always_rests_on_sound_numbers(
     assert evidence.face_width >= policy.smallest_face
     assert evidence.quality >= policy.lowest_quality
     assert evidence.frames >= policy.fewest_frames >= 1
-    assert 0 <= (NOW - evidence.received_at).total_seconds() <= LONGEST_AGE_S
+    assert 0 <= (NOW - evidence.received_at).total_seconds() <= LONGEST_AGE_TO_ACCEPT_S

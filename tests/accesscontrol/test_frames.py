@@ -315,3 +315,61 @@ class TestFlushedInTheMiddle:
         valkey.flushdb()
         assert outlet.take_resting("w") == []
         assert outlet.left_open(now_ms()) == []
+
+
+class TestLead:
+    def test_whose_walk_up_was_begun_comes_before_who_waits_longer(
+        self, outlet: FrameOutlet
+    ) -> None:
+        begun, waiting = frame(), frame(age_ms=500)
+        outlet.save_tracks(begun.kiosk_id, b"state", now_ms(), lead_ms=1_000)
+        put(waiting, begun)
+        assert outlet.take(10, "w") == [begun, waiting]
+
+    def test_it_goes_for_a_frame_that_waits_already(self, outlet: FrameOutlet) -> None:
+        begun, waiting = frame(), frame(age_ms=500)
+        put(waiting, begun)
+        outlet.save_tracks(begun.kiosk_id, b"state", now_ms(), lead_ms=1_000)
+        assert outlet.take(10, "w") == [begun, waiting]
+
+    def test_who_has_waited_for_longer_than_the_lead_comes_first(self, outlet: FrameOutlet) -> None:
+        begun, waiting = frame(), frame(age_ms=1_500)
+        outlet.save_tracks(begun.kiosk_id, b"state", now_ms(), lead_ms=1_000)
+        put(waiting, begun)
+        assert outlet.take(10, "w") == [waiting, begun]
+
+    def test_it_ends_with_the_presentations(self, outlet: FrameOutlet) -> None:
+        over, waiting = frame(), frame(age_ms=500)
+        outlet.save_tracks(over.kiosk_id, b"state", now_ms(), lead_ms=1_000)
+        outlet.save_tracks(over.kiosk_id, None, 0)
+        put(waiting, over)
+        assert outlet.take(10, "w") == [waiting, over]
+
+    def test_a_kiosk_without_a_frame_does_not_wait(self, outlet: FrameOutlet) -> None:
+        outlet.save_tracks(uuid.uuid4(), b"state", now_ms(), lead_ms=1_000)
+        assert outlet.waiting() == 0
+
+
+class TestCounts:
+    def test_what_was_dropped_before_the_slot_is_counted_with_the_frame(
+        self, outlet: FrameOutlet
+    ) -> None:
+        sent = frame()
+
+        async def send() -> None:
+            inlet = FrameInlet.connect()
+            try:
+                await inlet.put(sent, overtaken=3, over_rate=5)
+                await inlet.turn_away(sent.kiosk_id, overtaken=1, over_rate=2)
+            finally:
+                await inlet.close()
+
+        asyncio.run(send())
+        assert outlet.counts(sent.kiosk_id) == {
+            "received": 6, "replaced": 4, "expired": 1, "over_rate": 7,
+        }  # fmt: skip
+
+    def test_batches_are_counted_by_their_size(self, outlet: FrameOutlet) -> None:
+        for size in (1, 4, 4):
+            outlet.count_batch(size)
+        assert outlet.batches() == {1: 1, 4: 2}
