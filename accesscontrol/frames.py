@@ -6,7 +6,8 @@ up, whatever the load. All of it lies in Redis/Valkey, sealed, and may vanish at
 Keys: `slot:KIOSK` the sealed frame; `slots:waiting` kiosks with a frame, by arrival less their
 lead; `slots:lead:KIOSK` by how much a kiosk's frames go before others'; `slots:resting` kiosks that
 said that nobody is in front of them; `slots:wake` there while a wake-up message is under way;
-`slots:busy:KIOSK` which worker has the kiosk; `slots:count:KIOSK` counters; `slots:batches` how
+`slots:busy:KIOSK` which worker has the kiosk; `slots:looked:KIOSK` when its last frame that was
+looked at was received; `slots:count:KIOSK` counters; `slots:batches` how
 many batches there were of each size; `slots:worker` there while a worker lives. `tracks:KIOSK`
 sealed state of its presentations; `tracks:open` kiosks that have some.
 """
@@ -230,8 +231,13 @@ class FrameOutlet:
         self._redis.sadd(RESTING, str(kiosk_id))
 
     def left_open(self, before_ms: int) -> list[UUID]:
-        """Kiosks with open presentations whose last frame is older than `before_ms`."""
-        return [UUID(k.decode()) for k in self._redis.zrangebyscore(OPEN, 0, before_ms)]
+        """Kiosks with open presentations whose last frame is older than `before_ms`.
+
+        Not those whose next frame waits: it will tell who is still there.
+        """
+        left = self._redis.zrangebyscore(OPEN, 0, before_ms)
+        waiting = self._redis.zmscore(WAITING, left) if left else []
+        return [UUID(k.decode()) for k, since in zip(left, waiting, strict=True) if since is None]
 
     def waiting(self) -> int:
         """How many kiosks have a frame waiting: never more than there are kiosks."""
@@ -265,6 +271,14 @@ class FrameOutlet:
             if lead_ms:  # its next frame may have come meanwhile
                 pipe.zadd(WAITING, {kiosk: now_ms() - lead_ms}, xx=True, lt=True)
             pipe.execute()
+
+    def note_look(self, kiosk_id: UUID, received_ms: int) -> None:
+        """The kiosk's frame received at this time was looked at."""
+        self._redis.set(f"slots:looked:{kiosk_id}", received_ms, px=TRACKS_LIFETIME_MS)
+
+    def looked_ms(self, kiosk_id: UUID) -> int:
+        """When the kiosk's last frame that was looked at was received; 0: not known."""
+        return int(self._redis.get(f"slots:looked:{kiosk_id}") or 0)
 
     def count_batch(self, frames: int) -> None:
         self._redis.hincrby(BATCHES, str(frames), 1)

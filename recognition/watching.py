@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recognition import tracking
+from recognition.pacing import still_there
 from recognition.pipeline import Pipeline
 from recognition.placing import Likeness
 from recognition.tracking import Moment, Presentation, Sighting
@@ -17,6 +18,7 @@ class Watched:
     """A kiosk's frame, who is there so far, and how to tell its faces to tracking.
 
     asks: whether the kiosk's site asks for attack scores.
+    looked_ms: when the last frame that was looked at was received; 0 where nobody knows.
     """
 
     image: bytes
@@ -25,10 +27,13 @@ class Watched:
     asks: bool
     sight: Callable[[FrameResult], list[Sighting]]
     likeness: Likeness
+    looked_ms: int = 0
 
     def follow(self, result: FrameResult) -> tracking.Tracks:
         """The kiosk's presentations after this frame."""
-        return tracking.follow(self.present, self.sight(result), self.moment, self.likeness)
+        sightings = self.sight(result)
+        present = still_there(self.present, sightings, self.looked_ms, self.moment, self.likeness)
+        return tracking.follow(present, sightings, self.moment, self.likeness)
 
     def is_settled(self, present: Sequence[Presentation]) -> bool:
         """Whether the decision of everybody who is there has fallen: more evidence is useless."""

@@ -68,7 +68,7 @@ class Recogniser:
         self._outlet = outlet
         self._facts = facts
         self._name = uuid.uuid4().hex
-        self._pace = pacing.Pace()
+        self._pace, self._leads = pacing.Pace(), pacing.Leads()
         self._likeness = Likeness.by_rates(facts.calibration.get("thresholds", {}))
         self._version: ModelVersion | None = None
         model = pipeline.pad_model
@@ -173,6 +173,7 @@ class Recogniser:
             self._scores_attacks(kiosk),
             lambda result: sightings(result, kiosk, self._rotate),
             self._likeness,
+            self._outlet.looked_ms(frame.kiosk_id),
         )
 
     def _scores_attacks(self, kiosk: Kiosk) -> bool:
@@ -345,9 +346,10 @@ class Recogniser:
         if self._outlet.holds(kiosk_id, self._name):
             dumped = present and not scene.failed
             state = carried.dump(present, self._basis()) if dumped else None
-            self._outlet.save_tracks(
-                kiosk_id, state, _last_seen(present), lead_ms=pacing.lead_ms(present)
-            )
+            lead_ms = self._leads.lead_ms(kiosk_id, present)
+            self._outlet.save_tracks(kiosk_id, state, _last_seen(present), lead_ms=lead_ms)
+            if scene.frame:
+                self._outlet.note_look(kiosk_id, scene.frame.received_ms)
 
     def _answer(self, scene: Scene) -> None:
         """Tell the kiosk where the faces are, or that nobody is there any more."""

@@ -227,6 +227,21 @@ class TestTracks:
         assert outlet.left_open(seen - 1) == []
         assert outlet.left_open(seen) == [kiosk]
 
+    def test_a_kiosk_whose_next_frame_waits_is_not(self, outlet: FrameOutlet) -> None:
+        waiting, seen = frame(), now_ms()
+        outlet.save_tracks(waiting.kiosk_id, b"state", seen)
+        put(waiting)
+        assert outlet.left_open(seen) == []
+
+    def test_when_a_frame_was_looked_at_is_known_for_a_while(
+        self, outlet: FrameOutlet, valkey: redis.Redis
+    ) -> None:
+        kiosk = uuid.uuid4()
+        assert outlet.looked_ms(kiosk) == 0
+        outlet.note_look(kiosk, 1_700_000_000_000)
+        assert outlet.looked_ms(kiosk) == 1_700_000_000_000
+        assert 0 < valkey.pttl(f"slots:looked:{kiosk}") <= frames.TRACKS_LIFETIME_MS
+
     def test_without_presentations_nothing_is_left_open(self, outlet: FrameOutlet) -> None:
         kiosk = uuid.uuid4()
         outlet.save_tracks(kiosk, b"state", 1)
