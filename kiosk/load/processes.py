@@ -39,6 +39,16 @@ def use_of_parts(root: int) -> dict[str, Use]:
     return used
 
 
+def busy_s() -> float:
+    """Seconds of processor time that the whole machine has spent since its start; 0: not known."""
+    try:
+        ticks = [int(one) for one in (PROC / "stat").read_text().split("\n")[0].split()[1:]]
+    except (OSError, ValueError):
+        return 0.0
+    user, nice, system, _idle, _waiting, *interrupts = ticks[:7]
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
 def _descendants(root: int) -> list[int]:
     parents = {}
     for entry in PROC.glob("[0-9]*"):

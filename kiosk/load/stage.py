@@ -23,7 +23,7 @@ from kiosk import identity
 from kiosk.installation import Installation, StepError
 from kiosk.load.figures import phase_figures, spread
 from kiosk.load.people import people_in, sample_people, write_empty_room, write_walks
-from kiosk.load.processes import Use, use_of_parts
+from kiosk.load.processes import Use, busy_s, use_of_parts
 from kiosk.load.walker import Part
 
 COMMAND = "bench_kiosks"
@@ -118,14 +118,16 @@ class Stage:
             clients = running.enter_context(self._clients(own, parts))
             others = [running.enter_context(self._clients(next_ones, beside))] if beside else []
             before, used, since = self._seen(), use_of_parts(root), datetime.now(UTC)
+            busy = busy_s()
             for process in (*others, clients):
                 process.go()
             threading.Event().wait(parts[0].seconds)
-            using = use_of_parts(root)
+            using, busy = use_of_parts(root), busy_s() - busy
             played, disturbed = clients.result(), [process.result() for process in others]
         seconds = parts[0].seconds
         cpu = {"clients": played["cpu_s"], "disturbers": sum(one["cpu_s"] for one in disturbed)}
         cpu |= {part: using[part].cpu_s - used.get(part, Use(0, 0)).cpu_s for part in using}
+        cpu["others"] = max(0.0, busy - sum(cpu.values()))
         return {
             **phase_figures(played["logs"], seconds),
             **self._counted(before, self._seen(), own),

@@ -16,7 +16,7 @@ from kiosk.installation import StepError
 from kiosk.load.figures import answer_times, jain, judge, phase_figures, spread
 from kiosk.load.people import people_in
 from kiosk.load.plot import write_plot
-from kiosk.load.processes import use_of_parts
+from kiosk.load.processes import busy_s, use_of_parts
 from kiosk.load.walker import Log, WalkUp
 
 
@@ -117,6 +117,7 @@ def test_processes_are_counted_below_their_root_only() -> None:
     with subprocess.Popen(program, stdin=subprocess.PIPE) as process:
         assert use_of_parts(os.getpid())["web"].memory_mb > 0
         assert use_of_parts(process.pid) == {}
+        assert busy_s() > 0
         process.kill()
 
 
