@@ -38,7 +38,9 @@ Stream
       up to 20 in a row), BUSY (try later), and before a close NOT_AUTHENTICATED, THROTTLED,
       REVOKED, CONNECTED_ELSEWHERE, INTERNAL
 
-    Close codes: see `Close`. Not more than 30 messages a second are taken; the rest is dropped.
+    Close codes: see `Close`. Not more than 30 messages a second are taken; the rest is dropped. So
+    is a frame that comes over two seconds later than the connection's quickest one, by its capture
+    time: it lay in a buffer.
 """
 
 from __future__ import annotations
