@@ -12,7 +12,7 @@ import redis
 from celery import shared_task
 from celery.signals import worker_process_init
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from accesscontrol import (
     change_thresholds,
@@ -147,6 +147,9 @@ def _embedder_in_use() -> str | None:
     except DatabaseError as error:
         logger.warning("database out of reach, beginning with %s: %s", settings.EMBEDDER, error)
         return None
+    finally:
+        # Celery shuts the socket of every connection that is open when a process begins.
+        connection.close()
     return embedder_of(active, settings.MODELS_DIR) if active else None
 
 
