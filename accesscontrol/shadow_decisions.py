@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from django.db.models import Avg, Count
 
+from accesscontrol import embedding_anew
 from accesscontrol.decisions import Candidate
 from accesscontrol.models import Decision, ModelChange, Outcome, ShadowDecision, Threshold
 
@@ -103,10 +104,12 @@ def _agreement(decision: Decision, person: int | None) -> Agreement:
 
 
 def is_wanted(change: ModelChange) -> bool:
-    """Whether more walk-ups would tell more."""
+    """Whether walk-ups tell something: all photos are through, and not enough are compared yet."""
     if change.stage != ModelChange.Stage.PREPARING or not change.shadow_percent:
         return False
-    return ShadowDecision.objects.filter(change=change).count() < ENOUGH
+    if ShadowDecision.objects.filter(change=change).count() >= ENOUGH:
+        return False
+    return not embedding_anew.progress(change.new).waiting
 
 
 def summary(change: ModelChange) -> Summary:

@@ -15,7 +15,7 @@ from recognition import shadow
 from recognition.pipeline import Pipeline
 from recognition.types import Pixels
 from recognition.worker import Recogniser
-from tests.factories import ThresholdFactory
+from tests.factories import EmployeeFactory, PhotoFactory, ThresholdFactory
 from tests.recognition.changing import change_to, enrol, site_with_threshold, worker
 from tests.recognition.test_following import jpeg
 from tests.recognition.walk import Screen, kiosk_at, picture, walk_up
@@ -81,6 +81,19 @@ def test_an_acceptance_and_a_refusal_are_compared(
         assert row.score != decision.score
     summary = shadow_decisions.summary(change)
     assert (summary.compared, summary.agreeing, summary.falsely_rejected) == (2, 2, 0)
+
+
+def test_nothing_is_tried_before_every_photo_is_through(
+    screen: Screen,
+    recogniser: Recogniser,
+    change: ModelChange,
+    portraits: dict[str, Pixels],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shadow, "WANTED_FOR_S", 0.0)
+    PhotoFactory.create(employee=EmployeeFactory.create(consented=True), accepted=True)
+    past(screen, recogniser, portraits["obama2.jpg"])
+    assert not ShadowDecision.objects.exists(), "somebody would be missing from the new gallery"
 
 
 def test_a_would_be_false_reject_is_counted(
