@@ -102,7 +102,7 @@ def database_is_fit(
     return [
         *_pgvector_is_fit(version),
         *_sites_have_thresholds(),
-        *_workers_load_the_model_in_use(),
+        *_model_in_use_is_here(),
         *_sites_tell_faces_from_pictures(),
     ]
 
@@ -164,22 +164,21 @@ def _sites_have_thresholds() -> list[CheckMessage]:
     ]
 
 
-def _workers_load_the_model_in_use() -> list[CheckMessage]:
+def _model_in_use_is_here() -> list[CheckMessage]:
+    """W012: workers of this machine can load the model that is in use; they follow it."""
     introspection = connections["default"].introspection
     migrated = introspection.installed_models(introspection.table_names())
     version = model_versions.active() if ModelVersion in migrated else None
-    imported = embedders.imported()
-    # Of ours only the workers know the SHA-256: two of them are not told apart here.
-    loaded = imported.get(settings.EMBEDDER)
-    of_ours = version is None or version.sha256 not in imported.values()
-    if version is None or loaded == version.sha256 or (of_ours and loaded is None):
+    # Of ours only the workers know the SHA-256; here their names are enough.
+    ours = version is not None and version.name in embedders.REGISTERED_AS.values()
+    if version is None or ours or version.sha256 in embedders.imported().values():
         return []
     return [
         CheckWarning(
-            f"Workers on this machine load {settings.EMBEDDER}, but {version} is the model in "
-            "use: they accept nobody.",
-            hint=f"Set GATEHOUSE_EMBEDDER to the one that is in use, {version}. Only the first "
-            "model of an installation comes into use by itself.",
+            f"{version} is the model in use, but it is not in {settings.MODELS_DIR}: workers on "
+            "this machine accept nobody.",
+            hint=f"Add it with: {embedders.IMPORT}. Or change to another one with: manage.py "
+            "change_model start MODEL",
             id="gatehouse.W012",
         )
     ]
@@ -254,7 +253,7 @@ def models_are_fetched(app_configs: Apps, **_: Any) -> list[CheckMessage]:
 
 @register()
 def embedder_is_there(app_configs: Apps, **_: Any) -> list[CheckMessage]:
-    """W011: the embedder that the workers are told to load is one of ours, or was imported."""
+    """W011: the embedder that an installation begins with is one of ours, or was imported."""
     imported = embedders.imported()
     if settings.EMBEDDER in embedders.BUILT_IN or settings.EMBEDDER in imported:
         return []
@@ -262,7 +261,7 @@ def embedder_is_there(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     return [
         CheckWarning(
             f"GATEHOUSE_EMBEDDER names {settings.EMBEDDER}, which is not in "
-            f"{settings.MODELS_DIR}: a worker on this machine cannot start.",
+            f"{settings.MODELS_DIR}: the first worker of an installation cannot start here.",
             hint=f"Name one that is there ({known}), or add it with: {embedders.IMPORT}",
             id="gatehouse.W011",
         )

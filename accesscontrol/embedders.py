@@ -7,6 +7,8 @@ import json
 from django.conf import settings
 
 BUILT_IN = ("mobilefacenet", "fused")
+REGISTERED_AS = {"mobilefacenet": "mobilefacenet", "fused": "mobilefacenet+resnet29"}
+"""The names that model versions of ours have."""
 IMPORT = "python -m recognition import-model --name NAME --licence TEXT FILE"
 
 

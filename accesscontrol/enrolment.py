@@ -210,28 +210,37 @@ def accept_photo(photo: EnrolmentPhoto, enrolled: Enrolled, version: ModelVersio
     locked = _lock_waiting(photo)
     if locked is None:
         return False
-    ring = keyring.load(settings.KEYRING_PATH)
-    locked.sealed = crypto.seal(
-        ring.photos.key(ring.photos.current), enrolled.jpeg, _purpose(locked)
-    )
-    locked.key_id = ring.photos.current
+    keys = keyring.load(settings.KEYRING_PATH).photos
+    locked.sealed = crypto.seal(keys.key(keys.current), enrolled.jpeg, _purpose(locked))
+    locked.key_id = keys.current
     locked.status, locked.quality = PhotoStatus.ACCEPTED, enrolled.quality
     locked.processed_at = timezone.now()
     locked.save()
-    rotation_key = ring.templates.key(ring.templates.current)
-    Template.objects.create(
-        employee_id=locked.employee_id,
-        photo=locked,
-        consent_id=locked.consent_id,
-        model_version=version,
-        dimension=enrolled.embedding.shape[0],
-        rotation_id=ring.templates.current,
-        embedding=HalfVector(crypto.rotate(enrolled.embedding, rotation_key)),
-    )
+    add_template(locked, enrolled.embedding, version)
     audit.record(
         "worker", "accept_photo", f"employee:{locked.employee_id}", {"photo": str(locked.pk)}
     )
     return True
+
+
+def add_template(
+    photo: EnrolmentPhoto, embedding: NDArray[np.float32], version: ModelVersion
+) -> Template:
+    """Write the template of an accepted photo, in the transaction that locked its employee.
+
+    Args:
+        embedding: unit vector (D,), float32, not rotated.
+    """
+    keys = keyring.load(settings.KEYRING_PATH).templates
+    return Template.objects.create(
+        employee_id=photo.employee_id,
+        photo=photo,
+        consent_id=photo.consent_id,
+        model_version=version,
+        dimension=embedding.shape[0],
+        rotation_id=keys.current,
+        embedding=HalfVector(crypto.rotate(embedding, keys.key(keys.current))),
+    )
 
 
 @transaction.atomic

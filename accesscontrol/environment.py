@@ -38,8 +38,9 @@ class Environment(BaseSettings):
     """True where a TLS proxy stands in front and sets X-Forwarded-Proto."""
     gatehouse_device: Literal["auto", "cpu", "cuda"] = "auto"
     gatehouse_embedder: str = Field(default="fused", pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
-    """Which embedder workers load: fused; mobilefacenet, its first part alone; or the name of one
-    added with: python -m recognition import-model"""
+    """Which embedder an installation begins with: fused; mobilefacenet, its first part alone; or
+    the name of one added with: python -m recognition import-model. From then on workers load the
+    one that is in use, which `manage.py change_model` changes."""
     gatehouse_precision: Literal["auto", "float32", "reduced"] = "auto"
     """Of the networks: reduced is 16 bits, which auto takes where the processor is made for it."""
     gatehouse_torch_threads: int = Field(default=1, ge=1, le=64)

@@ -27,6 +27,7 @@ from django.conf import settings
 
 from accesscontrol import crypto, keyring
 from accesscontrol.lanes import Lanes
+from accesscontrol.worker_models import WorkerReports
 
 FRAME_LIFETIME_MS = 2_000
 WAKE_LIFETIME_MS = 1_000
@@ -162,6 +163,11 @@ class FrameOutlet:
     def lanes(self) -> Lanes:
         """What the kiosks tell each other of the people they see."""
         return Lanes(self._redis)
+
+    @property
+    def worker_reports(self) -> WorkerReports:
+        """Where workers say which models they have."""
+        return WorkerReports(self._redis)
 
     def begin(self) -> None:
         """From here on a new frame sends a new wake-up message; also shows that a worker lives."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 from django.conf import settings
 
@@ -43,14 +44,18 @@ def check(sites: Iterable[Site], *, probes: int, tend: bool) -> list[GalleryStat
     built and removed as sizes ask for. No model version yet: nothing to check. Outside a
     transaction.
     """
-    version = model_versions.active()
-    if version is None:
+    versions = model_versions.kept()
+    if not versions:
         return []
     rotation_id = keyring.load(settings.KEYRING_PATH).templates.current
+    every = list(sites)
     if tend:
-        for old in gallery_index.outdated(version, rotation_id):
+        for old in gallery_index.outdated(versions, rotation_id):
             gallery_index.give_up(old)
-    return [_state(Gallery(site, version, rotation_id), probes, tend=tend) for site in sites]
+        # The other model of a change, so that a switch finds its indexes ready.
+        for site, version in product(every, versions[1:]):
+            gallery_index.tend(Gallery(site, version, rotation_id), probes=probes)
+    return [_state(Gallery(site, versions[0], rotation_id), probes, tend=tend) for site in every]
 
 
 def _state(gallery: Gallery, probes: int, *, tend: bool) -> GalleryState:

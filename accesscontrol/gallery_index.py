@@ -297,9 +297,9 @@ def _reach(gallery: Gallery, index: GalleryIndex, probes: int) -> Recall:
     return measured
 
 
-def outdated(version: ModelVersion, rotation_id: str) -> list[Gallery]:
+def outdated(versions: Sequence[ModelVersion], rotation_id: str) -> list[Gallery]:
     """Galleries with an index that are searched no more: of other models or rotations."""
-    others = GalleryIndex.objects.exclude(model_version=version, rotation_id=rotation_id)
+    others = GalleryIndex.objects.exclude(model_version__in=versions, rotation_id=rotation_id)
     return [
         Gallery(index.site, index.model_version, index.rotation_id)
         for index in others.select_related("site", "model_version")

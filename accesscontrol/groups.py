@@ -23,12 +23,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "view_consent",
         *(f"{may}_threshold" for may in ("view", "add")),
     ),
-    # Installs, pairs kiosks, sets thresholds; sees no photos and no attendance.
+    # Installs, pairs kiosks, sets thresholds, changes models; sees no photos and no attendance.
     "IT": (
         *(f"{may}_{noun}" for noun in ("site", "kiosk") for may in ("view", "add", "change")),
         *(f"{may}_threshold" for may in ("view", "add")),
         "view_decision",
         "view_modelversion",
+        *(f"{may}_modelchange" for may in ("view", "add", "change")),
         "view_auditentry",
     ),
 }

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from accesscontrol import audit, thresholds
-from accesscontrol.models import ModelVersion, Site
+from accesscontrol.models import ModelChange, ModelVersion, Site
 
 
 class ModelNameTakenError(ValueError):
@@ -40,6 +40,24 @@ def active() -> ModelVersion | None:
     return ModelVersion.objects.filter(is_active=True).first()
 
 
+def kept() -> list[ModelVersion]:
+    """The active one, and beside it the other one of an open model change.
+
+    Every accepted photo gets a template of each, and every site a threshold.
+    """
+    version = active()
+    if version is None:
+        return []
+    change = ModelChange.objects.filter(is_open=True).select_related("old", "new").first()
+    return [version] if change is None else [version, change.beside]
+
+
+def lock_all() -> None:
+    """Let nobody else register or activate a model until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE accesscontrol_modelversion IN SHARE ROW EXCLUSIVE MODE")
+
+
 @transaction.atomic
 def register_model(facts: ModelFacts) -> ModelVersion:
     """Return the model version with these weights, added if it is new.
@@ -48,9 +66,7 @@ def register_model(facts: ModelFacts) -> ModelVersion:
     threshold; later ones wait for a deliberate switch. Safe to call at every start. Raises
     ModelNameTakenError.
     """
-    with connection.cursor() as cursor:
-        # One at a time: of two first models at once only one may become the active one.
-        cursor.execute("LOCK TABLE accesscontrol_modelversion IN SHARE ROW EXCLUSIVE MODE")
+    lock_all()  # of two first models at once only one may become the active one
     same_name = ModelVersion.objects.filter(name=facts.name, version=facts.version)
     if same_name.exclude(sha256=facts.sha256).exists():
         raise ModelNameTakenError(

@@ -51,6 +51,11 @@ def wake_enrolment() -> None:
     _wake("recognition.process_photos", expires=60.0)
 
 
+def wake_embedding() -> None:
+    """Tell a worker that photos wait to be embedded under a further model."""
+    _wake("recognition.embed_anew", expires=60.0)
+
+
 def wake_survey() -> None:
     """Tell a worker that a gallery is to be compared with itself."""
     _wake("recognition.survey_galleries", expires=60.0)

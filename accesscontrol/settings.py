@@ -180,6 +180,7 @@ CELERY_TASK_DEFAULT_QUEUE = "enrolment"
 CELERY_TASK_ROUTES = {
     "recognition.drain_slots": {"queue": "recognition"},
     "recognition.process_photos": {"queue": "enrolment"},
+    "recognition.embed_anew": {"queue": "enrolment"},
     "recognition.survey_galleries": {"queue": "enrolment"},
     "recognition.check_galleries": {"queue": "enrolment"},
 }
@@ -200,6 +201,12 @@ CELERY_BEAT_SCHEDULE = {
     # Photos whose wake-up message was lost with the broker.
     "pick-up-photos": {
         "task": "recognition.process_photos",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
+    # Photos under the other model of a model change, and templates that are kept no more.
+    "embed-anew": {
+        "task": "recognition.embed_anew",
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },

@@ -13,12 +13,11 @@ from accesscontrol.models import Admission, Employee, Kiosk, Site, User
 
 @transaction.atomic
 def save_site(site: Site, by: User | None) -> Site:
-    """Add or change a site. A new one gets the default threshold of the active model."""
+    """Add or change a site. A new one gets the default threshold of each model that is kept."""
     site.full_clean()
     added = site.pk is None
     site.save()
-    version = model_versions.active()
-    if added and version:
+    for version in model_versions.kept() if added else ():
         thresholds.set_default(site, version)
     audit.record(
         audit.actor_of(by),

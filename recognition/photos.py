@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from django.conf import settings
 from django.db import DatabaseError
+from numpy.typing import NDArray
 
-from accesscontrol import crypto, enrolment, keyring, quality, thresholds
+from accesscontrol import crypto, embedding_anew, enrolment, keyring, quality, thresholds
 from accesscontrol.enrolment import Enrolled
 from accesscontrol.models import EnrolmentPhoto, ModelVersion, Refusal, Template
 from recognition.images import PHOTO_LIMITS, ImageError, ImageLimits, decode
 from recognition.pipeline import Pipeline
-from recognition.types import Face, FrameResult, Pixels
+from recognition.types import Face, FrameResult, Pixels, Quality
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ SMALLEST_FACE = 48.0
 LOWEST_QUALITY = 0.4
 """A template is compared with every probe, so a photo must be better than a frame: of LFW's
 portraits 1 in 1,000 is below, of CFP's profiles a sixth."""
+KEPT_QUALITY = 0.35
+"""Of a photo that was accepted before: stored anew, it measures a little differently."""
 LOWEST_DETECTION_SCORE = 0.9
 """Below it the detector has seen patterns as often as faces."""
 OTHER_FACE_SHARE = 1 / 3
@@ -32,7 +35,7 @@ OTHER_FACE_SHARE = 1 / 3
 JPEG_QUALITY = 95
 
 
-def judge(result: FrameResult) -> Face | Refusal:
+def judge(result: FrameResult, lowest_quality: float = LOWEST_QUALITY) -> Face | Refusal:
     """The one usable face of a photo, or why there is none."""
     if result.error is not None:
         return Refusal.UNREADABLE
@@ -48,7 +51,7 @@ def judge(result: FrameResult) -> Face | Refusal:
         return Refusal.FACE_TOO_SMALL
     if face.quality is None or face.embedding is None:
         return Refusal.LOW_QUALITY
-    if not face.quality.score >= LOWEST_QUALITY:  # so that NaN is refused
+    if not face.quality.score >= lowest_quality:  # so that NaN is refused
         return quality.REFUSED.get(face.quality.shortfall or "", Refusal.LOW_QUALITY)
     return face
 
@@ -73,23 +76,61 @@ def process_photo(photo: EnrolmentPhoto, pipeline: Pipeline, version: ModelVersi
         enrolment.refuse_photo(photo, outcome)
 
 
-def _examine(
-    photo: EnrolmentPhoto, pipeline: Pipeline, version: ModelVersion
-) -> Enrolled | Refusal:
+def embed_photo(photo: EnrolmentPhoto, pipeline: Pipeline, version: ModelVersion) -> None:
+    """Carry one accepted and claimed photo through under a further model version.
+
+    It ends with its template, or with the reason why there is none; what it had before stays. A
+    database error leaves it to another attempt.
+    """
+    try:
+        found = _look_at(photo, pipeline, KEPT_QUALITY)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("photo %s could not be embedded under %s", photo.pk, version)
+        found = Refusal.NOT_PROCESSED
+    if isinstance(found, Refusal):
+        embedding_anew.give_up(photo, version, found)
+    else:
+        embedding_anew.keep_template(photo, found.embedding, version)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a photo shows: its pixels, and its one face's vector and measures."""
+
+    pixels: Pixels
+    embedding: NDArray[np.float32]
+    quality: Quality
+
+
+def _look_at(
+    photo: EnrolmentPhoto, pipeline: Pipeline, lowest_quality: float = LOWEST_QUALITY
+) -> _Seen | Refusal:
     try:
         pixels = decode(enrolment.open_photo(photo), _limits()).pixels
     except ImageError:
         return Refusal.UNREADABLE
     except crypto.SealError:
         return Refusal.NOT_PROCESSED
-    face = judge(pipeline.analyse_pixels([pixels], smallest_face=SMALLEST_FOUND)[0])
+    (result,) = pipeline.analyse_pixels([pixels], smallest_face=SMALLEST_FOUND)
+    face = judge(result, lowest_quality)
     if isinstance(face, Refusal):
         return face
     if face.quality is None or face.embedding is None:
         return Refusal.LOW_QUALITY
-    if _is_somebody_else(photo, face.embedding, version):
+    return _Seen(pixels, face.embedding, face.quality)
+
+
+def _examine(
+    photo: EnrolmentPhoto, pipeline: Pipeline, version: ModelVersion
+) -> Enrolled | Refusal:
+    seen = _look_at(photo, pipeline)
+    if isinstance(seen, Refusal):
+        return seen
+    if _is_somebody_else(photo, seen.embedding, version):
         return Refusal.OTHER_PERSON
-    return Enrolled(_reencoded(pixels), face.embedding, face.quality.to_dict())
+    return Enrolled(_reencoded(seen.pixels), seen.embedding, seen.quality.to_dict())
 
 
 def _limits() -> ImageLimits:
@@ -100,7 +141,7 @@ def _limits() -> ImageLimits:
 
 
 def _is_somebody_else(
-    photo: EnrolmentPhoto, embedding: np.typing.NDArray[np.float32], version: ModelVersion
+    photo: EnrolmentPhoto, embedding: NDArray[np.float32], version: ModelVersion
 ) -> bool:
     """Whether the face is unlike every photo already accepted for this employee."""
     lowest = thresholds.for_false_match_rate(version, "1e-2")

@@ -12,14 +12,13 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
-from recognition import compiled
-from recognition.align import FACE_SIZE, TEMPLATE, align
+from recognition import compiled, embedders
+from recognition.align import FACE_SIZE, TEMPLATE
 from recognition.detect import DetectorName, DetectorSettings, detect, second_look
 from recognition.detections import Detections
-from recognition.embed import MobileFaceNet, compile_embedder, embed_raw
-from recognition.fusion import FUSED, fuse
+from recognition.embedders import Embedder, embed_faces
+from recognition.fusion import FUSED
 from recognition.images import (
     FRAME_LIMITS,
     DecodedImage,
@@ -27,15 +26,13 @@ from recognition.images import (
     ImageLimits,
     decode,
 )
-from recognition.imported import load_embedder
 from recognition.memory import keep_freed_memory
 from recognition.minifasnet import MiniFasNetPair, compile_pair
 from recognition.minifasnet import attack_scores as pair_scores
 from recognition.mtcnn import Mtcnn, compile_mtcnn
 from recognition.pad import AntiSpoofingTree, tree_scores
-from recognition.precision import Precision, ReducedNet, reduces
+from recognition.precision import Precision, reduces
 from recognition.quality import measure
-from recognition.resnet29 import ResNet29, chips, compile_describer, describe
 from recognition.retinaface import RetinaFace, compile_retinaface
 from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
@@ -131,19 +128,37 @@ class Pipeline:
         target = torch.device(device)
         if target.type == "cpu":
             keep_freed_memory()
-        networks, model = _load(models_dir, target, embedder, detector)
         compiles = _compiles(runtime, target)
         reduced = reduces(precision, target, compiled=compiles)
+        loaded = embedders.load(models_dir, embedder, target)
+        found = embedders.quickened(loaded, compiles=compiles, reduced=reduced)
+        networks = _load(models_dir, target, found, detector)
         if compiles:
             _compile(networks, bfloat16=reduced)
-        if reduced:
-            _reduce(networks, target)
         if target.type == "cuda":  # else convolutions round what they are given to 10 bits
             torch.backends.cudnn.allow_tf32 = reduced
-        pipeline = cls(networks, model, target)
+        pipeline = cls(networks, found.model, target)
         pipeline.runtime = "openvino" if compiles else "torch"
         pipeline.precision = "reduced" if reduced else "float32"
         return pipeline
+
+    def beside(self, models_dir: Path, embedder: str) -> Pipeline:
+        """A pipeline with another embedder that shares everything else, and its one thread.
+
+        Raises WeightsError.
+        """
+        compiles, reduced = self.runtime == "openvino", self.precision == "reduced"
+        loaded = embedders.load(models_dir, embedder, self.device)
+        found = embedders.quickened(loaded, compiles=compiles, reduced=reduced)
+        nets = Networks(self.detector, found.first, self.antispoofing, self.pair, found.second)
+        other = Pipeline(nets, found.model, self.device)
+        other.runtime, other.precision = self.runtime, self.precision
+        return other
+
+    @property
+    def embedding(self) -> Embedder:
+        """What this pipeline embeds with."""
+        return Embedder(self.embedder, self.model, self.device, self.second_embedder)
 
     def warm_up(self, width: int = 640, height: int = 480) -> None:
         """Run every network on what a camera of this size shows with one face, until it is fast.
@@ -248,17 +263,12 @@ class Pipeline:
         frame, points = detections.frame, detections.points
         if len(frame) == 0:
             return _Measured(detections, [], detections.boxes.new_zeros((0, 0)), [])
-        aligned = align(images, frame, points)
-        raw = embed_raw(self.embedder, aligned)
-        embeddings = normalize(raw, dim=1)
+        found = embed_faces(self.embedder, self.second_embedder, images, frame, points)
         # Only of MobileFaceNet is it known what a vector's length says.
         known = self.model in (published("mobilefacenet").info, FUSED)
-        qualities = measure(aligned, points, raw.norm(dim=1) if known else None)
-        if self.second_embedder is not None:
-            descriptors = describe(self.second_embedder, chips(images, frame, points))
-            embeddings = fuse(embeddings, descriptors)
+        qualities = measure(found.aligned, points, found.lengths if known else None)
         pads = self._pads(images, detections, with_pad)
-        return _Measured(detections, qualities, embeddings, pads)
+        return _Measured(detections, qualities, found.vectors, pads)
 
     def _pads(
         self, images: ImageSet, detections: Detections, with_pad: Sequence[bool]
@@ -283,25 +293,19 @@ def _each(wanted: bool | Sequence[bool], count: int) -> Sequence[bool]:
 
 
 def _load(
-    models_dir: Path, device: torch.device, embedder: str, detector: DetectorName
-) -> tuple[Networks, ModelInfo]:
-    """The networks, and what they embed as."""
+    models_dir: Path, device: torch.device, embedder: Embedder, detector: DetectorName
+) -> Networks:
     finder = RetinaFace() if detector == "retinaface" else Mtcnn()
     load_into(finder, models_dir, detector)
     antispoofing = AntiSpoofingTree()
-    first, model = load_embedder(models_dir, embedder)
     load_into(antispoofing, models_dir, "antispoofing")
-    networks = Networks(finder, first, antispoofing)
+    networks = Networks(finder, embedder.first, antispoofing, None, embedder.second)
     if "minifasnet" in present_extras(models_dir):
         networks.pair = MiniFasNetPair()
         load_into(networks.pair, models_dir, "minifasnet")
-    if embedder == "fused":
-        networks.second_embedder, model = ResNet29(), FUSED
-        load_into(networks.second_embedder, models_dir, "resnet29")
-    nets = (finder, first, antispoofing, networks.pair, networks.second_embedder)
-    for net in filter(None, nets):
+    for net in filter(None, (finder, antispoofing, networks.pair)):
         net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return networks, model
+    return networks
 
 
 def _compiles(runtime: Runtime, device: torch.device) -> bool:
@@ -319,22 +323,8 @@ def _compile(networks: Networks, *, bfloat16: bool) -> None:
             networks.detector = compile_retinaface(net, threads, bfloat16=bfloat16)
         case Mtcnn() as cascade:
             networks.detector = compile_mtcnn(cascade, threads)
-    if isinstance(networks.embedder, MobileFaceNet):
-        networks.embedder = compile_embedder(networks.embedder, threads, bfloat16=bfloat16)
-    if isinstance(networks.second_embedder, ResNet29):
-        networks.second_embedder = compile_describer(
-            networks.second_embedder, threads, bfloat16=bfloat16
-        )
     if networks.pair is not None:
         networks.pair = compile_pair(networks.pair, threads)
-
-
-def _reduce(networks: Networks, device: torch.device) -> None:
-    """Let torch compute in 16 bits where OpenVINO does not; imported models stay as they are."""
-    if isinstance(networks.embedder, MobileFaceNet):
-        networks.embedder = ReducedNet(networks.embedder, device)
-    if isinstance(networks.second_embedder, ResNet29):
-        networks.second_embedder = ReducedNet(networks.second_embedder, device)
 
 
 def _faces(measured: _Measured) -> dict[int, list[Face]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from accesscontrol.decisions import Evidence, utc_from_ms
 from accesscontrol.frames import Frame
-from accesscontrol.models import Kiosk, PadPolicy
+from accesscontrol.models import Decision, Kiosk, PadPolicy
 from recognition.tracking import Moment, Presentation, Sighting, Tracks, Vector
 from recognition.types import Face, FrameResult
 
@@ -33,6 +33,7 @@ class Scene:
     """Nobody is there any more: every open presentation is decided now."""
     failed: bool = False
     trace: dict[str, float] = field(default_factory=dict)
+    decided: list[Decision] = field(default_factory=list)
 
 
 def streaming_kiosks(kiosk_ids: Sequence[UUID]) -> dict[UUID, Kiosk]:

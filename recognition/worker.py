@@ -16,15 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from accesscontrol import (
-    assurance,
-    crypto,
-    decisions,
-    keyring,
-    model_versions,
-    notify,
-    thresholds,
-)
+from accesscontrol import assurance, crypto, decisions, keyring, notify, thresholds
 from accesscontrol.decisions import (
     Candidate,
     Evidence,
@@ -39,10 +31,11 @@ from accesscontrol.lanes import Lane
 from accesscontrol.model_versions import ModelFacts
 from accesscontrol.models import Kiosk, ModelVersion, Outcome
 from recognition import answers, carried, isolation, pacing, tracking
+from recognition.following import Follower, ModelInUse
 from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
-from recognition.placing import Likeness
 from recognition.scene import Scene, asks_for_pad, evidence_of, sightings, streaming_kiosks
+from recognition.shadow import Shadowing
 from recognition.tracking import Moment, Presentation, Vector
 from recognition.watching import Watched, analyse
 
@@ -61,16 +54,23 @@ LONGEST_DRAIN_S = 1.0
 
 
 class Recogniser:
-    """Everything one worker process holds. One at a time uses it."""
+    """Everything one worker process holds. One at a time uses it.
 
-    def __init__(self, pipeline: Pipeline, outlet: FrameOutlet, facts: ModelFacts) -> None:
-        self._pipeline = pipeline
+    Without a `follower` it stays with its pipeline, and decides nothing under another model.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        outlet: FrameOutlet,
+        facts: ModelFacts,
+        follower: Follower | None = None,
+    ) -> None:
+        self._model = ModelInUse(pipeline, facts, follower)
         self._outlet = outlet
-        self._facts = facts
+        self._shadowing = Shadowing(self._model, self._rotation, outlet.waiting)
         self._name = uuid.uuid4().hex
         self._pace, self._leads = pacing.Pace(), pacing.Leads()
-        self._likeness = Likeness.by_rates(facts.calibration.get("thresholds", {}))
-        self._version: ModelVersion | None = None
         model = pipeline.pad_model
         self._pad_rule = PadRule(
             f"{model.name} {model.version}", pad_threshold(model), FEWEST_PAD_FRAMES
@@ -78,13 +78,23 @@ class Recogniser:
 
     @property
     def pipeline(self) -> Pipeline:
-        return self._pipeline
+        return self._model.pipeline
 
     def version(self) -> ModelVersion:
         """This worker's model in the database, registered at first use."""
-        if self._version is None:
-            self._version = model_versions.register_model(self._facts)
-        return self._version
+        return self._model.version()
+
+    def pipeline_of(self, version: ModelVersion) -> Pipeline | None:
+        """The pipeline that embeds as this version; None if it cannot be loaded here."""
+        return self._model.pipeline_of(version)
+
+    def follow(self) -> bool:
+        """Take up the model that is in use by now; whether it is this worker's from here on.
+
+        A batch is seen, searched and decided under one model, that which was in use when it
+        began. Presentations of another one begin anew with the next frame. Raises DatabaseError.
+        """
+        return self._model.follow(self._outlet.worker_reports, self._name)
 
     def drain(self) -> None:
         """Work off every waiting frame, one for each kiosk at a time, newest only, few at once.
@@ -94,6 +104,7 @@ class Recogniser:
         """
         self._outlet.begin()
         until, interrupted = time.monotonic() + LONGEST_DRAIN_S, False
+        self._follow()
         while frames := self._outlet.take(self._pace.frames, self._name):
             for portion in isolation.portions(frames):
                 begun = time.monotonic()
@@ -101,12 +112,19 @@ class Recogniser:
                 self._pace.worked(len(portion), 1000 * (time.monotonic() - begun))
             if interrupted := time.monotonic() > until:
                 break
+            self._follow()
         self._close(self._outlet.take_resting(self._name), rested=True)
         left = self._outlet.left_open(now_ms() - tracking.GONE_AFTER_MS)
         self._close([k for k in left if self._outlet.hold(k, self._name)], rested=False)
         # What waits because another worker holds its kiosk is that one's to find.
         if interrupted and self._outlet.waiting():
             notify.wake_recognition()
+
+    def _follow(self) -> None:
+        try:
+            self.follow()
+        except DatabaseError as error:
+            logger.warning("database error, still with the model before: %s", error)
 
     def _work(self, frames: Sequence[Frame]) -> None:
         self._outlet.count_batch(len(frames))
@@ -123,6 +141,7 @@ class Recogniser:
         finally:
             for kiosk_id in held:
                 self._outlet.release(kiosk_id, self._name)
+        self._shadowing.look()
 
     def _recognise(self, frames: Sequence[Frame], kept: set[UUID]) -> None:
         """See, decide, keep; a frame whose kiosk is in `kept` is evidence already, not twice."""
@@ -132,6 +151,7 @@ class Recogniser:
             self._keep(scene)
             kept.add(scene.kiosk.pk)
             self._answer(scene)
+        self._shadowing.answered += scenes
 
     def _give_up(self, frame: Frame) -> None:
         self._forget(frame.kiosk_id)
@@ -151,7 +171,7 @@ class Recogniser:
         begun = now_ms()
         smallest = min(kiosk.smallest_face for kiosk in kiosks.values())
         watched = [self._watched(frame, kiosks[frame.kiosk_id]) for frame in frames]
-        results = analyse(self._pipeline, watched, smallest_face=smallest)
+        results = analyse(self.pipeline, watched, smallest_face=smallest)
         pipeline_ms = now_ms() - begun
         scenes = []
         for frame, one, result in zip(frames, watched, results, strict=True):
@@ -172,7 +192,7 @@ class Recogniser:
             self._presentations(frame.kiosk_id),
             self._scores_attacks(kiosk),
             lambda result: sightings(result, kiosk, self._rotate),
-            self._likeness,
+            self._model.likeness,
             self._outlet.looked_ms(frame.kiosk_id),
         )
 
@@ -214,6 +234,7 @@ class Recogniser:
         finally:
             for kiosk_id in held:
                 self._outlet.release(kiosk_id, self._name)
+        self._shadowing.look()
 
     def _give_up_rest(self, kiosk_id: UUID) -> None:
         self._forget(kiosk_id)
@@ -228,7 +249,7 @@ class Recogniser:
             if kiosk_id not in kiosks:
                 self._outlet.save_tracks(kiosk_id, None, 0)
                 continue
-            tracks = tracking.follow(present, [], moment, self._likeness)
+            tracks = tracking.follow(present, [], moment, self._model.likeness)
             if rested:
                 tracks = tracking.Tracks([], present)
             scenes.append(Scene(kiosks[kiosk_id], moment, tracks, closing=rested))
@@ -236,6 +257,7 @@ class Recogniser:
         for scene in scenes:
             self._keep(scene)
             self._answer(scene)
+        self._shadowing.answered += scenes
 
     def _settle(self, scenes: Sequence[Scene]) -> None:
         """Search all ripe presentations in one query, decide, record, and tell the kiosks."""
@@ -293,6 +315,7 @@ class Recogniser:
             scene.failed = True
             notify.close_kiosk(scene.kiosk.pk, "revoked")
             return
+        scene.decided.append(recorded.decision)
         settled = replace(presentation, settled=str(recorded.decision.outcome))
         scene.tracks = replace(
             scene.tracks,
@@ -319,10 +342,8 @@ class Recogniser:
 
     def _policy(self, kiosk: Kiosk) -> Policy | None:
         version = self.version()
-        # Asked each time: another model may have been made the active one since this worker began.
-        active = model_versions.active()
-        if active is None or active.pk != version.pk:
-            return None
+        if not self._model.decides:
+            return None  # another model is in use, which this worker does not have
         row = thresholds.in_force(kiosk.site_id, version.pk)
         if row is None:
             return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 from django.contrib import admin
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accesscontrol import model_versions
+from accesscontrol.admin import change_views
 from accesscontrol.admin.base import ReadOnlyAdmin, clock_cell
 from accesscontrol.models import ModelVersion
 
@@ -29,6 +31,9 @@ class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
         "measured",
     )
     readonly_fields = ("time", "measured")
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*change_views.urls(self.admin_site), *super().get_urls()]
 
     @admin.display(description=_("registered at"), ordering="registered_at")
     def time(self, row: ModelVersion) -> str:

@@ -47,6 +47,12 @@ _VIEWS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
         "admin:accesscontrol_employee_health",
         ("accesscontrol.view_employee", "accesscontrol.view_decision"),
     ),
+    "accesscontrol.modelversion": (
+        _("Change of model"),
+        "swap_horiz",
+        "admin:accesscontrol_modelversion_model_change",
+        ("accesscontrol.view_modelchange",),
+    ),
 }
 
 

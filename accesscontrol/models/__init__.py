@@ -10,6 +10,7 @@ from accesscontrol.models.employee import Employee
 from accesscontrol.models.enrolment import EnrolmentPhoto, PhotoStatus, Refusal, Template
 from accesscontrol.models.gallery_index import GalleryIndex
 from accesscontrol.models.kiosk import Kiosk, KioskStatus, PairingCode
+from accesscontrol.models.model_change import EmbeddingAttempt, ModelChange, ShadowDecision
 from accesscontrol.models.model_version import ModelVersion
 from accesscontrol.models.punch import Direction, Punch
 from accesscontrol.models.site import PadPolicy, Site
@@ -25,12 +26,14 @@ __all__ = [
     "Correction",
     "Decision",
     "Direction",
+    "EmbeddingAttempt",
     "Employee",
     "EnrolmentPhoto",
     "GalleryIndex",
     "GallerySurvey",
     "Kiosk",
     "KioskStatus",
+    "ModelChange",
     "ModelVersion",
     "Outcome",
     "PadPolicy",
@@ -38,6 +41,7 @@ __all__ = [
     "PhotoStatus",
     "Punch",
     "Refusal",
+    "ShadowDecision",
     "Site",
     "Template",
     "Threshold",

@@ -47,3 +47,8 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it says what its scores mean; without that it cannot accept anybody."""
+        return bool(self.calibration)

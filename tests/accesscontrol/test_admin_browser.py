@@ -11,9 +11,11 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from accesscontrol import enrolment
+from accesscontrol import enrolment, shadow_decisions
+from accesscontrol.decisions import Candidate
 from accesscontrol.groups import ensure_groups
-from accesscontrol.models import Employee, Kiosk, Punch, Refusal, Threshold
+from accesscontrol.models import Employee, Kiosk, ModelChange, Punch, Refusal, Threshold
+from accesscontrol.shadow_decisions import Shadow
 from recognition.survey import survey_site
 from tests.factories import (
     DecisionFactory,
@@ -30,6 +32,7 @@ from tests.factories import (
 from tests.galleries import CALIBRATION, fill_gallery
 from tests.kiosk.browser import chromium
 from tests.kiosk.server import WebServer
+from tests.model_changes import embed_all, enrolled, two_models
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "correct horse battery staple"
@@ -117,6 +120,7 @@ def every_page() -> list[str]:
         reverse("admin:accesscontrol_decision_not_me", args=[punch.decision_id]),
         reverse("admin:accesscontrol_decision_was", args=[decision.pk]) + "?q=script",
         reverse("admin:accesscontrol_employee_health"),
+        reverse("admin:accesscontrol_modelversion_model_change"),
     ]
 
 
@@ -236,6 +240,41 @@ def test_a_site_manager_solves_a_budget_sees_the_replay_and_puts_it_into_force(
     row = Threshold.objects.filter(site=site).first()
     assert row is not None
     assert (row.budget, row.set_by) == (0.5, manager)
+    assert complaints == []
+
+
+def test_it_changes_the_model_and_watches_the_photos_being_embedded(
+    page: Page, complaints: list[str]
+) -> None:
+    _, new = two_models()
+    lost, *people = enrolled(4)
+    UserFactory.create(username="it", superuser=True)
+    log_in(page, "it")
+    page.click("text=Change of model")
+    page.click("text=Change to it…")
+    page.click("button:has-text('Start')")
+    bar = page.locator("progress")
+    expect(bar).to_have_attribute("value", "0")
+    page.evaluate("window.notReloaded = true")
+    embed_all(new, failing=lost.photos.values_list("pk", flat=True))
+    expect(bar).to_have_attribute("value", "100")
+    expect(page.get_by_text("Recognised now.", exact=True)).to_be_visible()
+    assert page.evaluate("window.notReloaded") is True
+    change = ModelChange.objects.get()
+    for employee, score in ((people[0], 0.8), (people[1], 0.55)):
+        row = ThresholdFactory.create(site=employee.site, model_version=new, value=0.6)
+        decision = DecisionFactory.create(accepted=True, employee=employee, site=employee.site)
+        shadow = Shadow([Candidate(employee.pk, score)], decision.frames, 14.0)
+        shadow_decisions.record(change, decision, row, shadow)
+    page.reload()
+    expect(page.locator("svg.gh-agreement circle")).to_have_count(2)
+    page.click("text=Switch…")
+    expect(page.locator("text=would not be any more: 1")).to_be_visible()
+    page.click("button:has-text('Switch')")
+    expect(page.locator("text=The new model recognises from now on.")).to_be_visible()
+    page.click("text=Roll back…")
+    page.click("button:has-text('Roll back')")
+    expect(page.locator("text=The old model recognises again.")).to_be_visible()
     assert complaints == []
 
 

@@ -269,9 +269,9 @@ class TestTending:
     ) -> None:
         gallery_index.tend(gallery, probes=20)
         newer = ModelVersionFactory.create(is_active=False)
-        assert gallery_index.outdated(version, gallery.rotation_id) == []
-        assert gallery_index.outdated(newer, gallery.rotation_id) == [gallery]
-        assert gallery_index.outdated(version, "0badc0de") == [gallery]
+        assert gallery_index.outdated([version], gallery.rotation_id) == []
+        assert gallery_index.outdated([newer], gallery.rotation_id) == [gallery]
+        assert gallery_index.outdated([version], "0badc0de") == [gallery]
 
     def test_a_deleted_site_takes_its_index_along(self, version: ModelVersion) -> None:
         site = SiteFactory.create()
