@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -196,7 +197,7 @@ def test_the_work_is_the_same_whether_or_not_the_number_is_somebodys(
     worked: list[str] = []
     encode = pins.PinHasher.encode
 
-    def counted(hasher: pins.PinHasher, *arguments: object) -> str:
+    def counted(hasher: pins.PinHasher, *arguments: Any) -> str:
         worked.append("scrypt")
         return str(encode(hasher, *arguments))
 

@@ -31,7 +31,7 @@ async def stream(device: Device) -> AsyncIterator[Stream]:
     await stream.leave()
 
 
-@database_sync_to_async  # type: ignore[untyped-decorator]
+@database_sync_to_async
 def employee_of(device: Device) -> Employee:
     employee = EmployeeFactory.create(site=device.kiosk.site, number="42", name="Jürgen Groß")
     credentials.set_pin(employee, PIN, by=None)
@@ -39,7 +39,7 @@ def employee_of(device: Device) -> Employee:
     return employee
 
 
-@database_sync_to_async  # type: ignore[untyped-decorator]
+@database_sync_to_async
 def counted() -> tuple[int, int]:
     return Decision.objects.count(), Punch.objects.count()
 
