@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -45,22 +46,41 @@ def denial(
 
     Call within the transaction that holds the locks on the employee and the kiosk.
     """
-    site = kiosk.site
-    if policy is None or not site.is_active:
+    if policy is None:
         return Denial.SITE_CLOSED
-    if employee is None or not employee.is_active:
-        return Denial.INACTIVE
-    if not Employee.objects.admitted_to(site.pk).filter(pk=employee.pk).exists():
-        return Denial.OTHER_SITE
+    barred = _barred(employee, kiosk)
+    if barred or employee is None:
+        return barred
     if not Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).exists():
         return Denial.NO_CONSENT
     version = policy.model_version_id
     if not Template.objects.filter(employee=employee, model_version_id=version).exists():
         return Denial.NO_TEMPLATE
-    at = evidence.received_at
-    if not is_open(site, at) and next_direction(employee, kiosk, at) == Direction.IN:
+    if _is_closed_to(employee, kiosk, evidence.received_at):
         return Denial.HOURS
     return Denial.OTHER_KIOSK if _is_larger_elsewhere(employee, kiosk, evidence) else None
+
+
+def sign_in_denial(employee: Employee | None, kiosk: Kiosk, at: datetime) -> Denial | None:
+    """The same for somebody who signs in with PIN or badge: needs neither consent nor template."""
+    barred = _barred(employee, kiosk)
+    if barred or employee is None:
+        return barred
+    return Denial.HOURS if _is_closed_to(employee, kiosk, at) else None
+
+
+def _barred(employee: Employee | None, kiosk: Kiosk) -> Denial | None:
+    """Why this person may not enter here at any time, whatever lets them in."""
+    if not kiosk.site.is_active:
+        return Denial.SITE_CLOSED
+    if employee is None or not employee.is_active:
+        return Denial.INACTIVE
+    admitted = Employee.objects.admitted_to(kiosk.site_id).filter(pk=employee.pk).exists()
+    return None if admitted else Denial.OTHER_SITE
+
+
+def _is_closed_to(employee: Employee, kiosk: Kiosk, at: datetime) -> bool:
+    return not is_open(kiosk.site, at) and next_direction(employee, kiosk, at) == Direction.IN
 
 
 def _is_larger_elsewhere(employee: Employee, kiosk: Kiosk, evidence: Evidence) -> bool:

@@ -8,8 +8,8 @@ from accesscontrol.models import Decision, Outcome
 BRIEFLY_SEEN = "Please stop for a moment and look into the camera."
 
 BY_OUTCOME: dict[str, str] = {
-    Outcome.NO_MATCH: "Not recognised. Look straight into the camera, or use another way in.",
-    Outcome.AMBIGUOUS: "Not sure who you are. Please use another way in.",
+    Outcome.NO_MATCH: "Not recognised. Look straight into the camera, or use your PIN.",
+    Outcome.AMBIGUOUS: "Not sure who you are. Please use your PIN or badge.",
     Outcome.PAD_FAILED: "Please show your face itself, without a photo or screen.",
     Outcome.LOW_QUALITY: BRIEFLY_SEEN,
     Outcome.TOO_FAR: "Please come closer.",
@@ -18,7 +18,8 @@ BY_OUTCOME: dict[str, str] = {
     Outcome.EMPTY_GALLERY: "Nobody is enrolled at this site yet. Please ask HR.",
     Outcome.NOT_CALIBRATED: "This site is not set up yet. Please ask IT.",
     Outcome.EXPIRED: "That took too long. Please try again.",
-    Outcome.ERROR: "Something went wrong. Please try again, or use another way in.",
+    Outcome.ERROR: "Something went wrong. Please try again, or use your PIN.",
+    Outcome.SIGN_IN_FAILED: "Number, PIN or badge do not fit. Please try again, or ask HR.",
 }
 """What the person at the kiosk can do about each refusal, where the picture does not say more."""
 

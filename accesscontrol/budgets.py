@@ -12,7 +12,15 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from accesscontrol import score_tail, surveys, thresholds
-from accesscontrol.models import Decision, ModelVersion, Outcome, Site, Threshold, User
+from accesscontrol.models import (
+    Decision,
+    Method,
+    ModelVersion,
+    Outcome,
+    Site,
+    Threshold,
+    User,
+)
 from accesscontrol.score_tail import Calibration, Tail, TailError
 from accesscontrol.surveys import Measured
 from accesscontrol.thresholds import ThresholdError
@@ -143,6 +151,7 @@ class Ground:
             site=self.site,
             model_version=self.version,
             outcome=Outcome.ACCEPTED,
+            method=Method.FACE,
             decided_at__gte=timezone.now() - COUNTED,
         ).aggregate(all=Count("pk"), below=Count("pk", filter=Q(score__lt=threshold)))
         return Share(counted["below"], counted["all"])
@@ -171,9 +180,10 @@ def ground(site: Site, version: ModelVersion) -> Ground:
 
 
 def traffic(site: Site, now: datetime | None = None) -> Traffic:
-    """Count the walk-ups of the last weeks: every decision is one."""
+    """Count the walk-ups of the last weeks: every decision on a face is one."""
     now = now or timezone.now()
-    found = Decision.objects.filter(site=site, decided_at__gte=now - COUNTED).aggregate(
+    walk_ups = Decision.objects.filter(site=site, method=Method.FACE)
+    found = walk_ups.filter(decided_at__gte=now - COUNTED).aggregate(
         decisions=Count("pk"),
         refused=Count("pk", filter=Q(outcome__in=_BY_LIKENESS)),
         first=Min("decided_at"),

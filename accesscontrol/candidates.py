@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import connection
+from django.db.models import Q
 
-from accesscontrol.models import CandidateScore, Decision, Employee
+from accesscontrol.models import CandidateScore, Decision, Employee, LookAlike
 from accesscontrol.models.candidate import MOST_CANDIDATES
 
 # Whoever withdrew consent since the search is kept as another person from the start.
@@ -32,7 +33,9 @@ def keep_candidates(decision: Decision, candidates: Sequence[tuple[int, float]])
 def forget_candidate(employee: Employee) -> None:
     """Take a person out of what was compared: the scores stay, as those of another person.
 
-    Decisions that accepted them still say so: they are the attendance record.
+    Decisions that accepted them still say so: they are the attendance record. Whom they look like
+    is known from their face alone, and is forgotten.
     """
+    LookAlike.objects.filter(Q(one=employee) | Q(other=employee)).delete()
     CandidateScore.objects.filter(employee=employee).update(employee=None)
     Decision.objects.filter(nearest=employee, employee__isnull=True).update(nearest=None)

@@ -199,6 +199,13 @@ def _assured(
     return Outcome.ACCEPTED if rule.is_enough(lead, evidence.frames, good) else Outcome.LOW_QUALITY
 
 
+def is_match_but_for_the_second(verdict: Verdict, evidence: Evidence, policy: Policy) -> bool:
+    """Whether only the second-best person stands between the best one and an acceptance."""
+    if verdict.outcome is not Outcome.AMBIGUOUS or verdict.best is None:
+        return False
+    return _assured(verdict.best, None, evidence, policy) is Outcome.ACCEPTED
+
+
 def _is_score(score: float) -> bool:
     return math.isfinite(score) and -1.01 <= score <= 1.01  # room for halfvec's rounding
 
@@ -262,7 +269,7 @@ def record_decision(
         raise KioskShutOutError(str(kiosk_id))
     known = Decision.objects.filter(kiosk=kiosk, presentation=evidence.presentation).first()
     if known:
-        return _as_recorded(known)
+        return as_recorded(known)
     employee, denied = None, None
     if verdict.accepted and verdict.best:
         employee = admission.lock(verdict.best.employee_id)
@@ -355,7 +362,8 @@ def _jsonable(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _as_recorded(decision: Decision) -> Recorded:
+def as_recorded(decision: Decision) -> Recorded:
+    """The decision with its person's punch, as the database has them."""
     own = Punch.objects.filter(decision=decision, correction__isnull=True).first()
     if own or decision.employee is None:
         return Recorded(decision, own, repeat=False)
@@ -367,10 +375,11 @@ def _as_recorded(decision: Decision) -> Recorded:
     return Recorded(decision, cooling, repeat=True)
 
 
-def kiosk_message(recorded: Recorded, sequence: int) -> dict[str, object]:
+def kiosk_message(recorded: Recorded, sequence: int | None) -> dict[str, object]:
     """The decision as the kiosk's screen needs it: the stream protocol's "decision" message.
 
-    `sequence` is the frame that the decision fell on. A refused person's name never leaves.
+    `sequence` is the frame that the decision fell on; None: it fell on no frame. A refused
+    person's name never leaves.
     """
     decision, made = recorded.decision, recorded.punch
     accepted = decision.outcome == Outcome.ACCEPTED

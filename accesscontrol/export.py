@@ -16,6 +16,8 @@ Columns, in this order; names are stable, new ones go to the end:
 | `time_zone`       | `Europe/Berlin`, the site's zone when the punch was made           |
 | `utc_time`        | `2026-03-29T00:59:59Z` (ISO 8601)                                  |
 | `correction`      | `correction` where HR brought the punch, empty where a kiosk did   |
+| `method`          | `FACE`, `PIN`, `BADGE`, `FACE_AND_PIN`, `FACE_AND_BADGE`; empty    |
+|                   | where HR brought the punch                                         |
 
 Rows are ordered by time, then number. Punches that HR has cancelled are left out. Punches are never
 changed, so the same days give the same bytes again until a correction is made. CSV is RFC 4180
@@ -55,6 +57,7 @@ COLUMNS = (
     "time_zone",
     "utc_time",
     "correction",
+    "method",
 )
 CHUNK = 2_000
 """Rows of one query: memory stays the same however long the export is."""
@@ -97,14 +100,15 @@ def rows(query: AttendanceQuery) -> Iterator[tuple[str, ...]]:
     punches = query.punches().order_by("at", "id")
     fields = punches.values_list(
         "id", "employee__number", "employee__name", "kiosk__name", "direction", "correction",
-        "time_zone", "at",
+        "decision__method", "time_zone", "at",
     )  # fmt: skip
     rest = fields
     while chunk := list(rest[:CHUNK]):
-        for number, *person_and_place, correction, zone, at in chunk:
+        for number, *person_and_place, correction, method, zone, at in chunk:
             employee_number, name, kiosk, direction = map(neutral, person_and_place)
             who_and_where = (str(number), employee_number, name, site_name, kiosk, direction)
-            yield (*who_and_where, *_times(at, zone), "correction" if correction else "")
+            brought = ("correction", "") if correction else ("", method)
+            yield (*who_and_where, *_times(at, zone), *brought)
         if len(chunk) < CHUNK:
             return
         last_id, last_at = chunk[-1][0], chunk[-1][-1]

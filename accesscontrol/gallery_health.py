@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accesscontrol import model_versions, quality, thresholds
-from accesscontrol.models import Decision, Employee, ModelVersion, Site, Threshold
+from accesscontrol.models import Decision, Employee, LookAlike, ModelVersion, Site, Threshold
 
 LOOK_BACK = timedelta(days=30)
 """For refusals and mistakes."""
@@ -55,6 +55,8 @@ class LookAlikes:
     one: Employee
     other: Employee
     score: float
+    are_two: bool
+    """HR has said that they are two people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def gallery_health(site: Site, visible: QuerySet[Employee]) -> GalleryHealth:
             reasons[pk].append(reason)
     pairs, compared = _look_alikes(site, version, row)
     unseen = _never_seen(site, version, now)
+    two = set(LookAlike.objects.values_list("one", "other")) if pairs else set()
     named = {*reasons, *unseen}
     named |= {pk for pair in (*pairs, *mistaken) for pk in pair[:2] if pk}
     people = visible.select_related("site").in_bulk(sorted(named))
@@ -112,7 +115,7 @@ def gallery_health(site: Site, visible: QuerySet[Employee]) -> GalleryHealth:
         proposals=sorted(proposals, key=lambda p: (-len(p.reasons), p.employee.name)),
         mistaken=_named(mistaken, people),
         look_alikes=[
-            LookAlikes(people[one], people[other], score)
+            LookAlikes(people[one], people[other], score, are_two=(one, other) in two)
             for one, other, score in pairs
             if one in people and other in people
         ],
@@ -167,7 +170,9 @@ WITH enrolled AS ({_SINCE_ENROLLED}), refused AS (
            correction.employee_id IS NOT NULL AS marked
     FROM accesscontrol_decision AS decision {_HOLDING}
     WHERE decision.site_id = %(site)s AND decision.decided_at >= %(since)s
-      AND decision.employee_id IS NULL
+      AND decision.employee_id IS NULL AND decision.method = 'FACE'
+      AND NOT EXISTS (SELECT FROM accesscontrol_decision AS settled
+                      WHERE settled.steps_up_id = decision.id AND settled.outcome = 'ACCEPTED')
       AND (correction.employee_id IS NOT NULL
            OR correction.id IS NULL AND decision.model_version_id = %(version)s
               AND decision.outcome IN ('NO_MATCH', 'AMBIGUOUS') AND decision.nearest_id IS NOT NULL
@@ -228,6 +233,7 @@ WITH enrolled AS ({_SINCE_ENROLLED}), accepted AS (
     {_HOLDING}
     WHERE decision.site_id = %(site)s AND decision.model_version_id = %(version)s
       AND decision.decided_at >= %(since)s AND decision.outcome = 'ACCEPTED'
+      AND decision.method = 'FACE'
       AND (correction.id IS NULL OR correction.employee_id = decision.employee_id)
     WINDOW person AS (PARTITION BY decision.employee_id ORDER BY decision.decided_at DESC)
 ), halves AS (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -32,6 +33,11 @@ class KeySet:
         return f"KeySet({self.current!r}, …)"
 
     def key(self, key_id: str) -> bytes:
+        if not self.keys:
+            raise KeyringError(
+                "The keyring is from an earlier version and has no key for PINs and badges. "
+                "Start anew with manage.py up, which adds it."
+            )
         try:
             return self.keys[key_id]
         except KeyError:
@@ -49,6 +55,8 @@ class Keyring:
     photos: KeySet
     templates: KeySet
     frames: bytes
+    credentials: KeySet
+    """Of PINs and badges; without a key in a file from before they were, until `ensure`."""
 
     def __repr__(self) -> str:  # a traceback must not print keys
         return "Keyring(…)"
@@ -81,6 +89,7 @@ def _read(path: Path, _changed_ns: int) -> Keyring:
             photos=_key_set(raw["photos"]),
             templates=_key_set(raw["templates"]),
             frames=_key(raw["frames"]),
+            credentials=_key_set(raw["credentials"]) if "credentials" in raw else KeySet("", {}),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise KeyringError(
@@ -95,17 +104,18 @@ def _read(path: Path, _changed_ns: int) -> Keyring:
 def ensure(path: Path) -> Keyring:
     """Return the keyring at `path`, created with fresh random keys if there is none.
 
-    Two processes at once end with the same file: the first to link it wins.
+    A file from an earlier version gets the keys that it lacks, and keeps those that it has. Two
+    processes at once end with the same file: the first to link it wins.
     """
     if path.exists():
-        return load(path)
+        ring = load(path)
+        # A mounted secret cannot be written: everything but PINs and badges works without.
+        with contextlib.suppress(OSError):
+            return ring if ring.credentials.keys else _completed(path)
+        return ring
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
+    name = _written_beside(path, _fresh())
     try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(_fresh(), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
         # A link is atomic and, unlike a rename, never replaces a file: if another process was
         # first, its keys are the installation's.
         with contextlib.suppress(FileExistsError):
@@ -115,16 +125,38 @@ def ensure(path: Path) -> Keyring:
     return load(path)
 
 
-def _fresh() -> dict[str, object]:
-    def key_set() -> dict[str, object]:
-        key_id = secrets.token_hex(4)
-        return {"current": key_id, "keys": {key_id: _encoded(secrets.token_bytes(32))}}
+def _completed(path: Path) -> Keyring:
+    with path.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        raw = json.loads(path.read_text())
+        if "credentials" not in raw:  # else another process was first
+            name = _written_beside(path, {**raw, "credentials": _fresh_set()})
+            Path(name).replace(path)
+    return load(path)
 
+
+def _written_beside(path: Path, content: dict[str, object]) -> str:
+    """Write a file of its owner's only, down to the disk; returns its name."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    return name
+
+
+def _fresh_set() -> dict[str, object]:
+    key_id = secrets.token_hex(4)
+    return {"current": key_id, "keys": {key_id: _encoded(secrets.token_bytes(32))}}
+
+
+def _fresh() -> dict[str, object]:
     return {
         "django": secrets.token_urlsafe(50),
-        "photos": key_set(),
-        "templates": key_set(),
+        "photos": _fresh_set(),
+        "templates": _fresh_set(),
         "frames": _encoded(secrets.token_bytes(32)),
+        "credentials": _fresh_set(),
     }
 
 

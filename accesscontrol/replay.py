@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
 
-from accesscontrol.models import Decision, Outcome
+from accesscontrol.models import Decision, Method, Outcome
 
 PERIOD = timedelta(days=30)
 SHOWN = 50
@@ -59,6 +59,7 @@ def replay(
     period = Decision.objects.filter(
         site=site_id,
         model_version=version_id,
+        method=Method.FACE,
         decided_at__gte=until - PERIOD,
         decided_at__lte=until,
     )

@@ -22,8 +22,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from accesscontrol import image_header, notify
+from accesscontrol.decisions import KioskShutOutError
 from accesscontrol.frames import Frame, FrameInlet, now_ms
-from kiosk import authentication, protocol
+from accesscontrol.sign_in import Attempt
+from kiosk import authentication, protocol, sign_ins
 from kiosk.attempts import Attempts
 from kiosk.inbox import Inbox
 from kiosk.origin import origin_allowed
@@ -209,15 +211,25 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             await asyncio.to_thread(notify.wake_recognition)
 
     async def _take_text(self, text: str | None, session: Session) -> None:
-        kind = protocol.parse_text(text)["type"]
-        if kind not in {"rest", "ping"}:
-            raise ProtocolError("UNEXPECTED_TEXT", 'Only "rest" and "ping" are expected here.')
+        message = protocol.parse_text(text)
+        kind = message["type"]
+        if kind not in {"rest", "ping", "sign_in"}:
+            raise ProtocolError("UNEXPECTED_TEXT", f'A "{kind[:20]}" is not expected here.')
+        attempt = sign_ins.parse(message) if kind == "sign_in" else None
         if not await self._still_allowed(session):
             return
         if kind == "ping":
             await self._tell({"type": "pong", "server_time_ms": now_ms()})
+        elif attempt:
+            await self._sign_in(attempt)
         elif await self.inlet.rest(self.kiosk_id):
             await asyncio.to_thread(notify.wake_recognition)
+
+    async def _sign_in(self, attempt: Attempt) -> None:
+        try:
+            await self._tell(await sign_ins.answer(self.kiosk_id, attempt))
+        except KioskShutOutError:
+            await self._refuse(Close.REVOKED, REVOKED)
 
     async def _still_allowed(self, session: Session) -> bool:
         """Look again, once a second: the message that tells of a revocation may be lost."""

@@ -21,6 +21,11 @@ Stream
       milliseconds since 1970 UTC by the client's clock), then a JPEG, PNG or WebP
     - `{"type": "rest"}`: nobody stands before the camera any more
     - `{"type": "ping"}`, answered by `{"type": "pong", "server_time_ms"}`
+    - `{"type": "sign_in", "attempt": UUID, "number", "pin"}` or `{..., "attempt", "badge"}`:
+      somebody signs in without a face. `attempt` is the client's own id, new for each attempt and
+      the same when it is sent again. Answered by a decision with it as `presentation` and `seq`
+      null; its outcome may be SIGN_IN_FAILED, or THROTTLED after too many of those. With
+      `"presentation": UUID` instead of `number` it answers a decision that asked for a PIN
 
     and the server sends
     - `{"type": "faces", "seq", "width", "height", "faces": [{"box": [x1, y1, x2, y2],
@@ -29,7 +34,8 @@ Stream
     - `{"type": "decision", "presentation", "seq", "outcome", "employee", "direction", "at",
       "repeat", "reason"}`: `employee` a name or null, `direction` "IN", "OUT" or null, `at` ISO
       8601 with the site's offset or null, `repeat` true within the cool-down (direction and time
-      are then those of the punch that is there already), `reason` null or what to do
+      are then those of the punch that is there already), `reason` null or what to do. One with
+      `ask_pin_ms` waits so many milliseconds for the PIN or badge of who stands there
     - `{"type": "frame_error", "seq", "code", "message"}`: the frame could not be decoded, or
       (INTERNAL) broke something in the server, which then begins anew with the next one
     - `{"type": "rested"}`: the rest is worked off, every decision was sent

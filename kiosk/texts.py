@@ -82,6 +82,8 @@ REFUSALS: dict[str, dict[str, Text]] = {
     },
     "TOO_FAR": {"title": _("Too far away"), "reason": _("Please come closer.")},
     "NOT_ALLOWED": {"title": _("Not allowed here now"), "reason": _("Please report to reception.")},
+    "SIGN_IN_FAILED": {"title": _("That does not fit"), "reason": _("Please try again.")},
+    "THROTTLED": {"title": _("Too many attempts"), "reason": _("Please wait a moment.")},
     "EXPIRED": {"title": _("Please try again"), "reason": _("The picture came too late.")},
     "ERROR": {"title": _("Please try again"), "reason": _("Something went wrong in the server.")},
 }
@@ -96,6 +98,13 @@ PAIRING: dict[str, Text] = {
     "unreachable": _("The server does not answer. Check the network, then try again."),
 }
 
+SIGN_IN: dict[str, Text] = {
+    "title": _("Sign in without face"),
+    "asked": _("Please enter your PIN"),
+    "checking": _("One moment …"),
+    "unanswered": _("The server does not answer. It is asked again by itself."),
+}
+
 TEXTS = {
     "notices": NOTICES,
     "live": LIVE,
@@ -104,4 +113,5 @@ TEXTS = {
     "refusals": REFUSALS,
     "refusal": REFUSAL,
     "pairing": PAIRING,
+    "sign_in": SIGN_IN,
 }

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from accesscontrol import assurance, crypto, decisions, keyring, notify, thresholds
+from accesscontrol import assurance, crypto, decisions, keyring, notify, step_ups, thresholds
 from accesscontrol.decisions import (
     Candidate,
     Evidence,
@@ -307,6 +307,9 @@ class Recogniser:
         over = gone or presentation.received_ms - presentation.first_received_ms >= PATIENCE_MS
         if not (verdict.accepted or over) or not self._outlet.holds(scene.kiosk.pk, self._name):
             return
+        pair = None if gone else step_ups.pair_to_ask(evidence, verdict, candidates or (), policy)
+        if pair:
+            evidence = step_ups.with_offer(evidence, pair)
         try:
             recorded = decisions.record_decision(
                 scene.kiosk.pk, evidence, verdict, policy, candidates or ()
@@ -316,7 +319,7 @@ class Recogniser:
             notify.close_kiosk(scene.kiosk.pk, "revoked")
             return
         scene.decided.append(recorded.decision)
-        settled = replace(presentation, settled=str(recorded.decision.outcome))
+        settled = replace(presentation, settled=step_ups.settled_as(recorded.decision))
         scene.tracks = replace(
             scene.tracks,
             present=[settled if p.id == settled.id else p for p in scene.tracks.present],
@@ -325,7 +328,7 @@ class Recogniser:
             return  # who stands elsewhere is answered there
         # The transaction is committed: from here on a person may read it.
         message = decisions.kiosk_message(recorded, presentation.sequence)
-        notify.send_to_kiosk(scene.kiosk.pk, message)
+        notify.send_to_kiosk(scene.kiosk.pk, step_ups.asks(message, recorded))
 
     def _by_lanes(
         self, kiosk: Kiosk, evidence: Evidence, verdict: Verdict, best: Candidate
@@ -387,7 +390,7 @@ AWAY = (DatabaseError, redis.RedisError)
 
 def _retried(presentation: Presentation, moment: Moment) -> Presentation:
     """Somebody still there some time after a refusal gets a new presentation."""
-    refused = presentation.settled not in ("", Outcome.ACCEPTED)
+    refused = presentation.settled not in ("", Outcome.ACCEPTED, step_ups.SETTLED)
     since = moment.received_ms - presentation.first_received_ms
     if refused and since >= PATIENCE_MS + RETRY_MS:
         return tracking.restart(presentation, moment)

@@ -27,7 +27,7 @@ from accesscontrol.admin.filters import SiteDayFilter
 from accesscontrol.admin.trail_plot import plot
 from accesscontrol.admin.why import why
 from accesscontrol.explanation import explain
-from accesscontrol.models import Correction, Decision, Employee, Outcome
+from accesscontrol.models import Correction, Decision, Employee, Method, Outcome
 
 OUTCOME_COLOURS: dict[str, str] = {
     Outcome.ACCEPTED: "success",
@@ -36,6 +36,7 @@ OUTCOME_COLOURS: dict[str, str] = {
     Outcome.LOW_QUALITY: "info",
     Outcome.TOO_FAR: "info",
     Outcome.AT_OTHER_KIOSK: "info",
+    Outcome.SIGN_IN_FAILED: "warning",
     Outcome.EXPIRED: "info",
     Outcome.EMPTY_GALLERY: "info",
     Outcome.NOT_CALIBRATED: "danger",
@@ -55,10 +56,13 @@ def _sees_people(request: HttpRequest) -> bool:
 
 @admin.register(Decision)
 class DecisionAdmin(ReadOnlyAdmin[Decision]):
-    list_display = ("time", "kiosk_name", "result", "person", "likeness", "asked", "frames")
+    list_display = (
+        "time", "kiosk_name", "result", "method", "person", "likeness", "asked", "frames",
+    )  # fmt: skip
     list_filter = (
         ("site", RelatedDropdownFilter),
         ("outcome", ChoicesDropdownFilter),
+        ("method", ChoicesDropdownFilter),
         ("decided_at", SiteDayFilter),
     )
     list_filter_submit = True
@@ -68,7 +72,14 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
     fieldsets = (
         (
             _("Decision"),
-            {"fields": (("time", "outcome"), ("site", "kiosk"), ("frames", "presentation"))},
+            {
+                "fields": (
+                    ("time", "outcome"),
+                    ("method", "frames"),
+                    ("site", "kiosk"),
+                    ("steps_up", "presentation"),
+                )
+            },
         ),
         (
             _("As recorded"),
@@ -128,6 +139,8 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
             "plot": plot(shown.frames, shown.lowest_quality, shown.pad_threshold),
             "may_correct": acting_user(request).has_perms([f"accesscontrol.{p}" for p in may]),
             "recognised": recognised,
+            "by_face": row.method == Method.FACE,
+            "step_ups": row.step_ups.order_by("pk"),
         }
 
     @admin.display(description=_("time"), ordering="id")

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilter
 
 from accesscontrol import sites
-from accesscontrol.admin import enrolment_views
+from accesscontrol.admin import credential_views, enrolment_views
 from accesscontrol.admin.base import DomainAdmin, acting_user, clock_cell, label
 from accesscontrol.admin.employee_filters import EnrolmentFilter
 from accesscontrol.admin.employee_form import EmployeeForm
@@ -127,7 +127,8 @@ class EmployeeAdmin(DomainAdmin[Employee]):
             self.admin_site.admin_view(show_gallery_health),
             name="accesscontrol_employee_health",
         )
-        return [health, *enrolment_views.urls(self.admin_site), *super().get_urls()]
+        parts = [*enrolment_views.urls(self.admin_site), *credential_views.urls(self.admin_site)]
+        return [health, *parts, *super().get_urls()]
 
     def change_view(
         self,
@@ -137,6 +138,7 @@ class EmployeeAdmin(DomainAdmin[Employee]):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         context = enrolment_views.enrolment_context(request, object_id)
+        context |= credential_views.credentials_context(request, object_id)
         return super().change_view(
             request, object_id, form_url, {**(extra_context or {}), **context}
         )

@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
-from accesscontrol import sites
+from accesscontrol import sites, throttling
 from accesscontrol.admin import pairing_views
 from accesscontrol.admin.base import DomainAdmin, acting_user, clock_cell, label
+from accesscontrol.admin.credential_views import lift_kiosk_lock, may_lift
 from accesscontrol.admin.dashboard import SILENT_AFTER
 from accesscontrol.models import Kiosk, KioskStatus, PairingCode
 
@@ -113,6 +114,7 @@ class KioskAdmin(DomainAdmin[Kiosk]):
             path(
                 "<uuid:pk>/revoke/", view(pairing_views.revoke), name="accesscontrol_kiosk_revoke"
             ),
+            path("<uuid:pk>/lift/", view(lift_kiosk_lock), name="accesscontrol_kiosk_lift"),
             *super().get_urls(),
         ]
 
@@ -135,5 +137,7 @@ class KioskAdmin(DomainAdmin[Kiosk]):
                 "paired_at": clock_cell(kiosk.site.time_zone, kiosk.paired_at),
                 "revocable": bool(kiosk.public_key) and kiosk.revoked_at is None,
                 "counts": pairing_views.frame_counts(kiosk.pk),
+                "lockouts": throttling.lockouts([throttling.of_kiosk(kiosk.pk)]),
+                "may_lift": may_lift(request),
             }
         return super().change_view(request, object_id, form_url, context)

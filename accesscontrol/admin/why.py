@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from accesscontrol import pad
+from accesscontrol.admin import sign_in_words
 from accesscontrol.admission import Denial
 from accesscontrol.advice import shortfall_of
-from accesscontrol.models import Decision, Outcome, Punch
+from accesscontrol.models import Decision, Method, Outcome, Punch
 from accesscontrol.quality import AT_THE_DOOR
 
 
@@ -32,11 +33,13 @@ def _lead(decision: Decision) -> float | None:
 
 
 def _accepted(decision: Decision) -> str:
+    name = decision.employee.name if decision.employee else "The person"
+    if decision.method != Method.FACE:
+        return f"{sign_in_words.accepted(decision, name)} {_punched(decision)}"
     lead = _lead(decision)
     runner_up = ("" if lead is None else f", and the next-nearest person lies {lead:.2f} lower") + (
         f" (at least {_score(decision.margin)} is asked)" if lead is not None else ""
     )
-    name = decision.employee.name if decision.employee else "The person"
     return (
         f"{name} was recognised: the likeness {_score(decision.score)} reaches the site's "
         f"threshold {_score(decision.threshold)}{runner_up}. {_punched(decision)}"
@@ -82,10 +85,11 @@ def _shortfall(decision: Decision) -> str:
 def _ambiguous(decision: Decision) -> str:
     lead = _lead(decision)
     apart = "too little" if lead is None else f"only {lead:.2f}"
+    advice = "Enrol more photos of both people, or give them a PIN or a badge."
     return (
         f"{_nearest(decision)} came nearest with {_score(decision.score)}, but another person "
-        f"lies {apart} below; the site asks for {_score(decision.margin)}. Enrol more photos of "
-        "both people, or let them use another way in."
+        f"lies {apart} below; the site asks for {_score(decision.margin)}. "
+        f"{sign_in_words.step_up(decision) or advice}"
     )
 
 
@@ -104,7 +108,11 @@ def _not_allowed(decision: Decision) -> str:
         decision.evidence.get("denied"),
         "the person or the site is not active, or the consent was withdrawn",
     )
-    return f"{_nearest(decision)} was recognised but may not enter here at that moment: {reason}."
+    if decision.method != Method.FACE:
+        who = sign_in_words.not_allowed(decision)
+    else:
+        who = f"{_nearest(decision)} was recognised"
+    return f"{who} but may not enter here at that moment: {reason}."
 
 
 _DENIALS: dict[str | None, str] = {
@@ -160,6 +168,7 @@ _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
         "The site has no threshold for the model in use, so nobody is accepted. Set one on the "
         "site's page."
     ),
+    Outcome.SIGN_IN_FAILED: sign_in_words.failed,
     Outcome.EXPIRED: lambda _: (
         "The pictures were too old when their turn came. If this happens often, the workers are "
         "too slow or the kiosk's network is."

@@ -56,6 +56,7 @@ def test_a_row_says_who_where_when_in_local_time_and_in_utc() -> None:
             "time_zone": "Europe/Berlin",
             "utc_time": "2026-07-01T06:58:07Z",
             "correction": "",
+            "method": "FACE",
         }
     ]
 

@@ -34,8 +34,9 @@ def rewrite(path: Path, raw: object) -> None:
 class TestMaking:
     def test_fresh_keys_are_long_random_and_different(self, path: Path) -> None:
         ring = keyring.ensure(path)
-        keys = [ring.frames, *ring.photos.keys.values(), *ring.templates.keys.values()]
-        assert len(set(keys)) == 3
+        sets = (ring.photos, ring.templates, ring.credentials)
+        keys = [ring.frames, *(key for one in sets for key in one.keys.values())]
+        assert len(set(keys)) == 4
         assert all(len(key) == 32 for key in keys)
         assert len(ring.django) >= 50
 
@@ -55,6 +56,19 @@ class TestMaking:
 
     def test_a_second_time_finds_the_first_ones_keys(self, path: Path) -> None:
         assert keyring.ensure(path) == keyring.ensure(path)
+
+    def test_a_file_from_before_pins_gets_their_key_and_keeps_all_others(self, path: Path) -> None:
+        whole = keyring.ensure(path)
+        raw = json.loads(path.read_text())
+        del raw["credentials"]
+        rewrite(path, raw)
+        with pytest.raises(KeyringError, match="no key for PINs"):
+            keyring.load(path).credentials.key("any")
+        completed = keyring.ensure(path)
+        assert completed.credentials.keys
+        assert completed.photos == whole.photos
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert keyring.ensure(path) == completed
 
     def test_nothing_is_left_lying_around(self, path: Path) -> None:
         keyring.ensure(path)

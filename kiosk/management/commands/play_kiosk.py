@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kiosk import identity
 from kiosk.client import ClientError, KioskClient, Playing, run
 from kiosk.identity import IdentityError
 from kiosk.protocol import Message
+from kiosk.sign_in_client import sign_in
 
 
 class Command(BaseCommand):
@@ -23,12 +25,17 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("sources", nargs="+", metavar="SOURCE")
+        parser.add_argument("sources", nargs="*", metavar="SOURCE")
         parser.add_argument("--url", required=True, help="the server, like http://localhost:8000")
         parser.add_argument(
             "--identity", required=True, type=Path, metavar="FILE", help="the device's key file"
         )
         parser.add_argument("--pair", metavar="CODE", help="pairing code from the admin")
+        parser.add_argument(
+            "--sign-in",
+            metavar="NUMBER",
+            help="instead of playing: sign in with this number, and the PIN on standard input",
+        )
         parser.add_argument("--once", action="store_true", help="play each source once and exit")
         parser.add_argument(
             "--fps", type=float, default=10.0, help="frames a second at most (default 10)"
@@ -46,6 +53,8 @@ class Command(BaseCommand):
             raise CommandError("--fps must be above 0 and at most 30.")
         if options["hold"] <= 0:
             raise CommandError("--hold must be above 0.")
+        if bool(options["sources"]) == bool(options["sign_in"]):
+            raise CommandError("Give something to play, or --sign-in NUMBER.")
         playing = Playing(
             sources=options["sources"],
             once=options["once"],
@@ -55,6 +64,10 @@ class Command(BaseCommand):
         )
         try:
             device = self._device(options["url"], options["identity"], options["pair"])
+            if options["sign_in"]:
+                said = {"number": options["sign_in"], "pin": sys.stdin.readline().strip()}
+                self._report(sign_in(options["url"], device, said))
+                return
             run(KioskClient(options["url"], device, playing, self._report, self._complain))
         except (IdentityError, ClientError) as error:
             raise CommandError(str(error)) from None

@@ -1,11 +1,13 @@
 // The kiosk page: pairs, opens the camera, streams, and shows what the server says.
 
+import { listenForBadges } from "./badge.js";
 import { Camera } from "./camera.js";
 import { loadIdentity } from "./keys.js";
 import { announce, showPlace, showState, texts } from "./messages.js";
 import { Motion } from "./motion.js";
 import { Overlay } from "./overlay.js";
 import { askForPairing, codeInAddress } from "./pairing.js";
+import { SignIn } from "./sign-in.js";
 import { Stream } from "./stream.js";
 
 const FRAME_MS = 100;
@@ -20,6 +22,8 @@ const camera = new Camera(video, {
   opened: () => setProblem("camera", null),
   problem: (state) => setProblem("camera", state),
 });
+
+const signIn = new SignIn((message) => stream?.signIn(message));
 
 const problems = { camera: "starting", stream: "starting" };
 let identity;
@@ -64,6 +68,7 @@ function connect() {
       frameMs = limits.frame_interval_ms;
       resting = true;
       setProblem("stream", null);
+      signIn.resend();
     },
     message: take,
     lost: () => setProblem("stream", "offline"),
@@ -88,7 +93,7 @@ function take(message) {
     overlay.show(message);
     showLive();
   } else if (message.type === "decision") {
-    announce(message);
+    if (!signIn.take(message)) announce(message);
   } else if (message.type === "error" && message.code === "BUSY") {
     setProblem("stream", "busy");
     clearTimeout(busyEnds);
@@ -157,4 +162,8 @@ async function keepScreenOn() {
 }
 document.addEventListener("visibilitychange", keepScreenOn);
 
+listenForBadges(
+  () => Boolean(stream?.ready),
+  (number) => signIn.badge(number),
+);
 start();

@@ -65,6 +65,11 @@ export class Stream {
     this.#say({ type: "rest" });
   }
 
+  /** Somebody signs in without a face; asked again by the same id it has one effect. */
+  signIn(attempt) {
+    if (this.ready) this.#say({ type: "sign_in", ...attempt });
+  }
+
   #connect() {
     const socket = new WebSocket(this.url);
     socket.binaryType = "arraybuffer";
