@@ -24,6 +24,7 @@ from accesscontrol import (
     model_versions,
     notify,
     thresholds,
+    visits,
 )
 from accesscontrol.decisions import (
     Candidate,
@@ -299,6 +300,7 @@ class Recogniser:
         # The transaction is committed: from here on a person may read it.
         message = decisions.kiosk_message(recorded, presentation.sequence)
         notify.send_to_kiosk(scene.kiosk.pk, message)
+        visits.keep_visit(recorded.decision, presentation.probe, self._rotation()[0])
 
     def _by_lanes(
         self, kiosk: Kiosk, evidence: Evidence, verdict: Verdict, best: Candidate

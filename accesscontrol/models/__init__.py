@@ -16,6 +16,7 @@ from accesscontrol.models.site import PadPolicy, Site
 from accesscontrol.models.survey import GallerySurvey
 from accesscontrol.models.threshold import Threshold
 from accesscontrol.models.user import User
+from accesscontrol.models.visitor import Visit, Visitor, VisitorPolicy
 
 __all__ = [
     "Admission",
@@ -42,4 +43,7 @@ __all__ = [
     "Template",
     "Threshold",
     "User",
+    "Visit",
+    "Visitor",
+    "VisitorPolicy",
 ]
