@@ -182,6 +182,7 @@ CELERY_TASK_ROUTES = {
     "recognition.process_photos": {"queue": "enrolment"},
     "recognition.survey_galleries": {"queue": "enrolment"},
     "recognition.check_galleries": {"queue": "enrolment"},
+    "recognition.group_visitors": {"queue": "enrolment"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -208,6 +209,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "recognition.survey_galleries",
         "schedule": 300.0,
         "options": {"expires": 300.0},
+    },
+    # Visits of unknown people whose days are over go; the others are grouped where some are new.
+    "group-visitors": {
+        "task": "recognition.group_visitors",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
     },
     # Indexes of large galleries: built, held against the exact search, given up. By night, since
     # a build takes a core for minutes.
