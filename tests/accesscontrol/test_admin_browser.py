@@ -117,6 +117,8 @@ def every_page() -> list[str]:
         reverse("admin:accesscontrol_decision_not_me", args=[punch.decision_id]),
         reverse("admin:accesscontrol_decision_was", args=[decision.pk]) + "?q=script",
         reverse("admin:accesscontrol_employee_health"),
+        reverse("admin:accesscontrol_visitor_changelist"),
+        reverse("admin:accesscontrol_visitor_on", args=[punch.site_id]),
     ]
 
 
