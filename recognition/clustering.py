@@ -7,6 +7,7 @@ linked is one person. Where the number is given, by spherical K-means (Dhillon a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 
 WRONG_LINKS = 1.0
 """Links of two people that are to be expected among all pairs of visits, at most."""
-LOOSEST_RATE = 1e-5
+LOOSEST_RATE = 1e-6
 """However few visits there are: their people may be more alike than a calibration's."""
 FEWEST = 2
 """Visits that are a person who came again."""
 NOBODY = -1
 _BLOCK = 4_000_000  # scores at a time: 16 MB
-_RESTARTS, _ROUNDS = 3, 30
+_RESTARTS, _ROUNDS = 4, 30
 
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -115,15 +116,19 @@ def _numbered(labels: Labels) -> Labels:
 
 
 def _far_apart(vectors: Vectors, people: int, random: np.random.Generator) -> Vectors:
-    """Beginnings (K, D): each drawn with a chance that rises with its distance from the others."""
+    """Beginnings (K, D): of a few drawn far from the others the one that is near to most."""
     chosen = [int(random.integers(len(vectors)))]
     distance = np.clip(1 - vectors @ vectors[chosen[0]], 0, None).astype(np.float64)
+    drawn = 2 + int(math.log(people))
     while len(chosen) < people:
         total = float(distance.sum())
         # Only copies of what is chosen are left where all distances are 0.
         chance = distance / total if total > 0 else None
-        chosen.append(int(random.choice(len(vectors), p=chance)))
-        distance = np.minimum(distance, np.clip(1 - vectors @ vectors[chosen[-1]], 0, None))
+        found = random.choice(len(vectors), size=drawn, p=chance)
+        left = np.minimum(distance[:, None], np.clip(1 - vectors @ vectors[found].T, 0, None))
+        best = int(left.sum(axis=0).argmin())
+        chosen.append(int(found[best]))
+        distance = left[:, best]
     return vectors[chosen]
 
 

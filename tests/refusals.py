@@ -11,9 +11,9 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from accesscontrol import keyring, visitors, visits
-from accesscontrol.models import Decision, Site, Visit, VisitorPolicy
+from accesscontrol.models import Decision, Site, Visit, Visitor, VisitorPolicy
 from tests.enrolled import rotated, turned, unit
-from tests.factories import DecisionFactory, KioskFactory, threshold_of
+from tests.factories import DecisionFactory, KioskFactory, active_model_version, threshold_of
 
 PURPOSE = "To find people whom HR forgot to enrol."
 
@@ -48,6 +48,14 @@ def came(site: Site, person: int, times: int, *, since: timedelta = timedelta(da
     for turn in range(times):
         face = turned(unit(person), 0.92, seed=1000 * person + turn)
         refused(site, face, begun + timedelta(hours=turn))
+
+
+def visitor_of(site: Site, **fields: Any) -> Visitor:
+    """Those of the site's visits that have none get a visitor, all the same one."""
+    policy = VisitorPolicy.objects.get(site=site)
+    visitor = Visitor.objects.create(policy=policy, model_version=active_model_version(), **fields)
+    Visit.objects.filter(policy=policy, visitor=None).update(visitor=visitor)
+    return visitor
 
 
 def owners() -> dict[int, int | None]:

@@ -94,9 +94,9 @@ def _row(line: VisitorLine, site: Site) -> dict[str, Any]:
         "line": line,
         "summary": _("%(visits)s since %(day)s")
         % {"visits": counted, "day": f"{first:%A, %Y-%m-%d}"},
-        "first": clock_cell(site.time_zone, line.first),
-        "last": clock_cell(site.time_zone, line.last),
-        "forgotten": f"{line.forgotten.astimezone(site.zone):%Y-%m-%d}",
+        "first": f"{first:%Y-%m-%d %H:%M}",
+        "last": f"{line.last.astimezone(site.zone):%Y-%m-%d %H:%M}",
+        "forgotten": f"{line.forgotten.astimezone(site.zone):%Y-%m-%d %H:%M}",
         "hours": plot(line.hours),
     }
 

@@ -28,9 +28,8 @@ from tests.factories import (
     KioskFactory,
     SiteFactory,
     UserFactory,
-    active_model_version,
 )
-from tests.refusals import PURPOSE, came, refused, switched_on
+from tests.refusals import PURPOSE, came, refused, switched_on, visitor_of
 
 pytestmark = pytest.mark.django_db
 PAGE = reverse("admin:accesscontrol_visitor_changelist")
@@ -41,15 +40,6 @@ def site() -> Site:
     site: Site = SiteFactory.create(name="Plant", time_zone="Asia/Kolkata")
     switched_on(site)
     return site
-
-
-def visitor_of(site: Site, **fields: object) -> Visitor:
-    """All of the site's visits without one are this visitor's."""
-    visitor: Visitor = Visitor.objects.create(
-        policy=site.visitor_policy, model_version=active_model_version(), **fields
-    )
-    Visit.objects.filter(policy=site.visitor_policy, visitor=None).update(visitor=visitor)
-    return visitor
 
 
 def url(name: str, row: Site | Visitor) -> str:

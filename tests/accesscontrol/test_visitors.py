@@ -15,8 +15,8 @@ from accesscontrol.visitors import VisitorError
 from tests.concurrency import at_once, errors
 from tests.constraints import refused as by_constraint
 from tests.enrolled import rotated, unit
-from tests.factories import SiteFactory, UserFactory, active_model_version
-from tests.refusals import PURPOSE, came, refused, rotation_id, switched_on
+from tests.factories import SiteFactory, UserFactory
+from tests.refusals import PURPOSE, came, refused, rotation_id, switched_on, visitor_of
 
 pytestmark = pytest.mark.django_db
 
@@ -25,15 +25,6 @@ pytestmark = pytest.mark.django_db
 def site() -> Site:
     site: Site = SiteFactory.create()
     return site
-
-
-def visitor_of(site: Site) -> Visitor:
-    """All of the site's visits are one unknown person's."""
-    visitor = Visitor.objects.create(
-        policy=site.visitor_policy, model_version=active_model_version()
-    )
-    Visit.objects.filter(policy=site.visitor_policy).update(visitor=visitor)
-    return visitor
 
 
 def comes(decision: Decision) -> None:

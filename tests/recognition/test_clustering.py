@@ -138,11 +138,11 @@ class TestTheLink:
         asked: list[float] = []
         for visits in (2, 100, 10_000):
             link_score(lambda rate: asked.append(rate) or 0.5, visits)  # type: ignore[func-returns-value]
-        assert asked == [1e-5, 1e-5, pytest.approx(1 / (10_000 * 9_999 / 2))]
+        assert asked == [1e-6, 1e-6, pytest.approx(1 / (10_000 * 9_999 / 2))]
 
     @pytest.mark.parametrize("visits", [0, 1])
     def test_nobody_to_compare_is_no_trouble(self, visits: int) -> None:
-        assert link_score(lambda rate: rate, visits) == 1e-5
+        assert link_score(lambda rate: rate, visits) == 1e-6
 
 
 def test_the_middle_of_a_cluster_is_its_mean_direction() -> None:

@@ -96,7 +96,7 @@ def test_people_who_come_again_are_found_beside_the_baselines() -> None:
 
 
 def test_the_sites_own_people_raise_the_link_where_they_look_alike() -> None:
-    crowd, staff = visits(12, 4, alike=0.5), visits(25, 1, alike=0.5)
+    crowd, staff = visits(12, 4, alike=0.75), visits(25, 1, alike=0.75)
     by_calibration, by_staff = compare(crowd, SHIPPED), compare(crowd, SHIPPED, staff)
     assert by_staff["link"] > by_calibration["link"] + 0.05
     assert by_staff["density"]["bcubed"]["f"] > by_calibration["density"]["bcubed"]["f"]
