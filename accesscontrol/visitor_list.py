@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -49,6 +50,21 @@ class VisitorLine:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    """A visit without its vector."""
+
+    COLUMNS: ClassVar = (
+        "seen_at", "last_seen_at", "refusals", "expires_at", "decision__kiosk__name",
+    )  # fmt: skip
+
+    seen_at: datetime
+    last_seen_at: datetime
+    refusals: int
+    expires_at: datetime
+    kiosk: str
+
+
+@dataclass(frozen=True, slots=True)
 class Visitors:
     """A site's page."""
 
@@ -67,14 +83,14 @@ def visitors_of(policy: VisitorPolicy, visible: QuerySet[Employee]) -> Visitors:
     version = model_versions.active()
     rows = Visit.objects.filter(
         policy=policy, model_version=version, expires_at__gt=timezone.now()
-    ).defer("embedding")
-    by_visitor: dict[int, list[Visit]] = defaultdict(list)
+    ).order_by("seen_at", "pk")
+    by_visitor: dict[int, list[_Seen]] = defaultdict(list)
     once = 0
-    for row in rows.select_related("decision__kiosk").order_by("seen_at", "pk"):
-        if row.visitor_id is None:
+    for visitor, *seen_there in rows.values_list("visitor", *_Seen.COLUMNS):
+        if visitor is None:
             once += 1
         else:
-            by_visitor[row.visitor_id].append(row)
+            by_visitor[visitor].append(_Seen(*seen_there))
     people = Visitor.objects.in_bulk(list(by_visitor))
     seen = visible.in_bulk([p.nearest_id for p in people.values() if p.nearest_id is not None])
     lines = [
@@ -93,7 +109,7 @@ def visitors_of(policy: VisitorPolicy, visible: QuerySet[Employee]) -> Visitors:
 
 
 def _line(
-    visitor: Visitor, rows: Sequence[Visit], site: Site, likeliest: Likeliest | None
+    visitor: Visitor, rows: Sequence[_Seen], site: Site, likeliest: Likeliest | None
 ) -> VisitorLine:
     arrivals = _arrivals(rows)
     hours = [0] * 24
@@ -106,13 +122,13 @@ def _line(
         first=arrivals[0],
         last=max(row.last_seen_at for row in rows),
         forgotten=max(row.expires_at for row in rows),
-        kiosks=tuple(sorted({row.decision.kiosk.name for row in rows})),
+        kiosks=tuple(sorted({row.kiosk for row in rows})),
         hours=tuple(hours),
         likeliest=likeliest,
     )
 
 
-def _arrivals(rows: Sequence[Visit]) -> list[datetime]:
+def _arrivals(rows: Sequence[_Seen]) -> list[datetime]:
     """When each visit began; rows no farther apart than SAME_VISIT are one, as two doors see it."""
     arrivals: list[datetime] = []
     until: datetime | None = None

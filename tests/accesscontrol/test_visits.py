@@ -179,7 +179,7 @@ class TestWhatTheDatabaseHolds:
 
     def _visit(self, site: Site, **fields: Any) -> Visit:
         decision = fields.pop("decision", None) or refused(site, unit(1), keep=False)
-        version = decision.model_version
+        version = active_model_version()
         now = timezone.now()
         known = {
             "policy": site.visitor_policy,

@@ -19,8 +19,8 @@ from recognition.clustering import (
 
 
 def unit(vectors: NDArray[np.float64]) -> Vectors:
-    scaled = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return scaled.astype(np.float32)
+    scaled: Vectors = (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 def crowd(people: int, times: int, *, spread: float = 0.4, seed: int = 0) -> tuple[Vectors, Labels]:

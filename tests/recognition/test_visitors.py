@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from accesscontrol import visitors
 from accesscontrol.models import ModelVersion, Site, Visit, Visitor, VisitorPolicy
@@ -161,7 +161,9 @@ class TestLettingGo:
 
 
 class TestTheTask:
-    def test_beat_sends_it_to_the_enrolment_queue_and_it_does_not_pile_up(self) -> None:
+    def test_beat_sends_it_to_the_enrolment_queue_and_it_does_not_pile_up(
+        self, settings: Settings
+    ) -> None:
         entry = settings.CELERY_BEAT_SCHEDULE["group-visitors"]
         assert entry["task"] == group_visitors.name
         assert entry["options"]["expires"] <= entry["schedule"]
