@@ -56,7 +56,7 @@ def switch_on(site: Site, *, retention_days: int, purpose: str, by: User | None)
     )
     until = F("seen_at") + timedelta(days=retention_days)
     Visit.objects.filter(policy=policy).update(expires_at=Least(F("expires_at"), until))
-    visits.expire()
+    visits.expire(policy)
     audit.record(
         audit.actor_of(by),
         "switch_on_visitors" if added else "change_visitors",

@@ -128,9 +128,10 @@ def _goes_on(
     )
 
 
-def expire() -> int:
-    """Delete the visits whose days are over, of every site; how many."""
-    return _delete(Visit.objects.filter(expires_at__lte=timezone.now()))
+def expire(policy: VisitorPolicy | None = None) -> int:
+    """Delete the visits whose days are over, of one site's policy or of all; how many."""
+    gone = Visit.objects.filter(expires_at__lte=timezone.now())
+    return _delete(gone.filter(policy=policy) if policy else gone)
 
 
 def forget_outdated() -> int:
@@ -165,7 +166,7 @@ def forget_enrolled(template: Template) -> int:
     By the threshold in force at each site where its person may enter. How many visits.
     """
     gone = 0
-    for policy in _policies_of(template.employee):
+    for policy in lock(_policies_of(template.employee)):
         row = thresholds.in_force(policy.site_id, template.model_version_id)
         if row is not None:
             gone += _forget_alike(policy, template, row.value)
@@ -180,7 +181,7 @@ def forget_withdrawn(employee: Employee) -> int:
     """
     gone = 0
     templates = list(Template.objects.filter(employee=employee).select_related("model_version"))
-    for policy in VisitorPolicy.objects.order_by("pk"):
+    for policy in lock(list(VisitorPolicy.objects.values_list("pk", flat=True))):
         for template in templates:
             near = thresholds.for_false_match_rate(template.model_version, LIKELY_RATE)
             if near is not None:
@@ -189,9 +190,9 @@ def forget_withdrawn(employee: Employee) -> int:
     return gone
 
 
-def _policies_of(employee: Employee) -> QuerySet[VisitorPolicy]:
+def _policies_of(employee: Employee) -> list[int]:
     places = Site.objects.filter(Q(employees=employee) | Q(admissions__employee=employee))
-    return VisitorPolicy.objects.filter(site__in=places).order_by("pk")
+    return list(VisitorPolicy.objects.filter(site__in=places).values_list("pk", flat=True))
 
 
 def _forget_alike(policy: VisitorPolicy, template: Template, score: float) -> int:

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accesscontrol import visitor_groups, visitors, visits
+from accesscontrol import enrolment, visitor_groups, visitors, visits
 from accesscontrol.models import ModelVersion, Site, Visit, Visitor
 from accesscontrol.visitor_groups import Group, continued, put_down
 from tests.concurrency import at_once, errors
@@ -243,3 +243,23 @@ class TestAtOnce:
         connection.close()
         assert whose() == before
         assert Visitor.objects.count() == 2
+
+    def test_sites_changed_in_every_way_at_once_do_not_stand_in_each_others_way(self) -> None:
+        sites = [SiteFactory.create() for _ in range(3)]
+        people = [EmployeeFactory.create(site=site, consented=True) for site in sites]
+        for site, person in zip(sites, people, strict=True):
+            switched_on(site, days=2)
+            template(person, unit(50 + site.pk))
+            came(site, 1, 4)
+        kept = Visit.objects.order_by("pk").values_list("policy__site", "pk")
+        numbers = {site.pk: [pk for place, pk in kept if place == site.pk] for site in sites}
+        works: list[Callable[[], object]] = []
+        for site, person in zip(sites, people, strict=True):
+            works += [
+                partial(put, site, numbers[site.pk][:2], numbers[site.pk][2:]),
+                partial(switched_on, site, days=1),
+                partial(enrolment.withdraw_consent, person, by=None),
+                visits.expire,
+            ]
+        assert errors(at_once(works)) == []
+        assert not Visit.objects.exists(), "they came three days ago"
