@@ -17,7 +17,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 from pgvector import HalfVector
 
-from accesscontrol import audit, crypto, keyring, notify, quality
+from accesscontrol import audit, crypto, keyring, notify, quality, visits
 from accesscontrol.candidates import forget_candidate
 from accesscontrol.image_header import ImageError, probe
 from accesscontrol.models import (
@@ -89,12 +89,14 @@ def withdraw_consent(employee: Employee, *, by: User | None) -> int:
     """End the live consent and delete every photo and template; returns how many photos went.
 
     From the commit on the person is in no gallery, and decisions other than those that accepted
-    them do not say any more that they were near. Waiting photos go too.
+    them do not say any more that they were near. Waiting photos go too, and visits of unknown
+    people that were probably theirs.
     """
     Employee.objects.select_for_update(no_key=True).get(pk=employee.pk)
     consent = Consent.objects.filter(employee=employee, withdrawn_at__isnull=True).first()
     if consent is None:
         raise EnrolmentError(f"{employee} has no live consent to withdraw.")
+    visits.forget_withdrawn(employee)
     Template.objects.filter(employee=employee).delete()
     photos = EnrolmentPhoto.objects.filter(employee=employee)
     count = photos.count()
@@ -216,7 +218,7 @@ def accept_photo(photo: EnrolmentPhoto, enrolled: Enrolled, version: ModelVersio
     locked.status, locked.quality = PhotoStatus.ACCEPTED, enrolled.quality
     locked.processed_at = timezone.now()
     locked.save()
-    add_template(locked, enrolled.embedding, version)
+    visits.forget_enrolled(add_template(locked, enrolled.embedding, version))
     audit.record(
         "worker", "accept_photo", f"employee:{locked.employee_id}", {"photo": str(locked.pk)}
     )

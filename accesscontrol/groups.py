@@ -16,12 +16,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *(f"{may}_consent" for may in ("view", "add", "change")),
         *(f"{may}_enrolmentphoto" for may in ("view", "add", "delete")),
         "add_correction",
+        *(f"{may}_visitor" for may in ("view", "delete")),
     ),
-    # Answers "why was I not recognised?", and for what a wrong acceptance may cost.
+    # Answers "why was I not recognised?", for what a wrong acceptance may cost, and for whether
+    # unknown visitors are kept.
     "Site manager": (
         *(f"view_{noun}" for noun in _SEES),
         "view_consent",
         *(f"{may}_threshold" for may in ("view", "add")),
+        *(f"{may}_visitor" for may in ("view", "delete")),
+        *(f"{may}_visitorpolicy" for may in ("view", "add", "change", "delete")),
     ),
     # Installs, pairs kiosks, sets thresholds, changes models; sees no photos and no attendance.
     "IT": (

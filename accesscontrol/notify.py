@@ -61,6 +61,11 @@ def wake_survey() -> None:
     _wake("recognition.survey_galleries", expires=60.0)
 
 
+def wake_visitors() -> None:
+    """Tell a worker that visits are to be grouped anew."""
+    _wake("recognition.group_visitors", expires=60.0)
+
+
 def _wake(task: str, expires: float) -> None:
     try:
         waker.send_task(task, expires=expires, retry=False)

@@ -183,6 +183,7 @@ CELERY_TASK_ROUTES = {
     "recognition.embed_anew": {"queue": "enrolment"},
     "recognition.survey_galleries": {"queue": "enrolment"},
     "recognition.check_galleries": {"queue": "enrolment"},
+    "recognition.group_visitors": {"queue": "enrolment"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -215,6 +216,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "recognition.survey_galleries",
         "schedule": 300.0,
         "options": {"expires": 300.0},
+    },
+    # Visits of unknown people whose days are over go; the others are grouped where some are new.
+    "group-visitors": {
+        "task": "recognition.group_visitors",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
     },
     # Indexes of large galleries: built, held against the exact search, given up. By night, since
     # a build takes a core for minutes.

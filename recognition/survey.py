@@ -30,7 +30,7 @@ def survey_site(site: Site, version: ModelVersion) -> bool:
     stamp = surveys.claim(site, version)
     if stamp is None:
         return False
-    embeddings, people = _load(site, version)
+    embeddings, people = gallery_vectors(site, version)
     found = pair_scores(embeddings, people)
     surveys.finish(
         site,
@@ -49,7 +49,9 @@ def survey_site(site: Site, version: ModelVersion) -> bool:
     return True
 
 
-def _load(site: Site, version: ModelVersion) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def gallery_vectors(
+    site: Site, version: ModelVersion
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The gallery: (T, D) embeddings of length 1, as stored, and (T,) their employees."""
     rows = surveys.gallery(site.pk, version.pk).values_list("employee_id", "embedding")
     people: list[int] = []

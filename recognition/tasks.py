@@ -35,6 +35,7 @@ from recognition.photos import process_photo
 from recognition.pipeline import Pipeline
 from recognition.survey import survey_all
 from recognition.types import ModelInfo
+from recognition.visitors import tend_visitors
 from recognition.worker import Recogniser
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,15 @@ def check_galleries() -> None:
                 gallery_check.check(sites, probes=gallery_index.PROBES, tend=True)
     except DatabaseError as error:
         logger.warning("galleries were not checked: %s", error)
+
+
+@shared_task(name="recognition.group_visitors", ignore_result=True)
+def group_visitors() -> None:
+    """Let visits of unknown people go whose time has come, and group the others by person."""
+    try:
+        tend_visitors()
+    except DatabaseError as error:
+        logger.warning("visits were not tended: %s", type(error).__name__)
 
 
 @cache

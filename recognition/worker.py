@@ -16,7 +16,16 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from accesscontrol import assurance, crypto, decisions, keyring, notify, step_ups, thresholds
+from accesscontrol import (
+    assurance,
+    crypto,
+    decisions,
+    keyring,
+    notify,
+    step_ups,
+    thresholds,
+    visits,
+)
 from accesscontrol.decisions import (
     Candidate,
     Evidence,
@@ -329,6 +338,7 @@ class Recogniser:
         # The transaction is committed: from here on a person may read it.
         message = decisions.kiosk_message(recorded, presentation.sequence)
         notify.send_to_kiosk(scene.kiosk.pk, step_ups.asks(message, recorded))
+        visits.keep_visit(recorded.decision, presentation.probe, self._rotation()[0])
 
     def _by_lanes(
         self, kiosk: Kiosk, evidence: Evidence, verdict: Verdict, best: Candidate

@@ -10,6 +10,7 @@ from accesscontrol.admin import (
     site,
     threshold,
     user,
+    visitor,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "site",
     "threshold",
     "user",
+    "visitor",
 ]

@@ -16,6 +16,7 @@ _GROUPS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
         (
             (_("Attendance log"), "schedule", "accesscontrol.punch"),
             (_("Decisions"), "fact_check", "accesscontrol.decision"),
+            (_("Unknown visitors"), "person_search", "accesscontrol.visitor"),
         ),
     ),
     (_("People"), ((_("Employees"), "group", "accesscontrol.employee"),)),

@@ -20,6 +20,7 @@ from accesscontrol.models.survey import GallerySurvey
 from accesscontrol.models.threshold import Threshold
 from accesscontrol.models.throttle import Throttle
 from accesscontrol.models.user import User
+from accesscontrol.models.visitor import Visit, Visitor, VisitorPolicy
 
 __all__ = [
     "Admission",
@@ -54,4 +55,7 @@ __all__ = [
     "Threshold",
     "Throttle",
     "User",
+    "Visit",
+    "Visitor",
+    "VisitorPolicy",
 ]

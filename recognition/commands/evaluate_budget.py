@@ -78,7 +78,7 @@ def _budget(options: argparse.Namespace) -> int:
     plan = Plan(
         sizes=sorted(size for size in set(options.sizes) if size < people),
         model=pipeline.model,
-        shipped=_shipped(pipeline) if options.calibration == "shipped" else None,
+        shipped=shipped(pipeline) if options.calibration == "shipped" else None,
         halvings=options.halvings,
         draws=options.draws,
     )
@@ -126,7 +126,8 @@ def _portraits(options: argparse.Namespace, pipeline: Pipeline) -> tuple[Portrai
     return Portraits(vectors, people.astype(np.int64), paths), list(options.same_person)
 
 
-def _shipped(pipeline: Pipeline) -> dict[str, Any]:
+def shipped(pipeline: Pipeline) -> dict[str, Any]:
+    """The calibration that the model has, thresholds by rate as the database keeps them."""
     name = pipeline.model.name
     path = calibration_path(name)
     if not path.exists():

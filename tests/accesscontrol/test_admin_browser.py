@@ -33,6 +33,7 @@ from tests.galleries import CALIBRATION, fill_gallery
 from tests.kiosk.browser import chromium
 from tests.kiosk.server import WebServer
 from tests.model_changes import embed_all, enrolled, two_models
+from tests.refusals import came, switched_on, visitor_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "correct horse battery staple"
@@ -89,6 +90,9 @@ def every_page() -> list[str]:
     photo = PhotoFactory.create(employee=punch.employee, file_name="<b onclick=alert(1)>")
     frames = {"trail": [[0, 0.4, 80.0, 0.1], [120, 0.6, 85.0, 0.2]]}
     decision = DecisionFactory.create(site=punch.site, evidence=frames)
+    switched_on(punch.site)
+    came(punch.site, 1, 3)
+    visitor = visitor_of(punch.site, nearest=punch.employee, nearest_score=0.6)
     rows = {
         "site": punch.site_id,
         "employee": punch.employee_id,
@@ -121,6 +125,11 @@ def every_page() -> list[str]:
         reverse("admin:accesscontrol_decision_was", args=[decision.pk]) + "?q=script",
         reverse("admin:accesscontrol_employee_health"),
         reverse("admin:accesscontrol_modelversion_model_change"),
+        reverse("admin:accesscontrol_visitor_changelist"),
+        reverse("admin:accesscontrol_visitor_on", args=[punch.site_id]),
+        reverse("admin:accesscontrol_visitor_off", args=[punch.site_id]),
+        reverse("admin:accesscontrol_visitor_dismiss", args=[visitor.pk]),
+        reverse("admin:accesscontrol_visitor_enrol", args=[visitor.pk]),
     ]
 
 
