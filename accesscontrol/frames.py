@@ -24,6 +24,7 @@ import redis.asyncio
 from django.conf import settings
 
 from accesscontrol import crypto, keyring
+from accesscontrol.challenges import LastShown
 from accesscontrol.lanes import Lanes
 
 FRAME_LIFETIME_MS = 2_000
@@ -132,6 +133,11 @@ class FrameOutlet:
     def lanes(self) -> Lanes:
         """What the kiosks tell each other of the people they see."""
         return Lanes(self._redis)
+
+    @property
+    def challenges(self) -> LastShown:
+        """What the kiosks asked people last."""
+        return LastShown(self._redis)
 
     def begin(self) -> None:
         """From here on a new frame sends a new wake-up message; also shows that a worker lives."""
