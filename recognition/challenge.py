@@ -7,8 +7,9 @@ when the server received them.
 
 The pose is that of a rigid head fitted to five points under scaled orthography. A flat picture,
 however it is tilted or stretched, is an affine image of those points, and the fit's yaw and pitch
-do not change under any affine map: a tilted photo does not turn. What perspective adds is less than
-`TURN` and `RAISE` ask (`evaluate challenge` measures it).
+do not change under any affine map: a tilted photo does not turn. What perspective adds is less
+than `TURN` and `RAISE` ask (`evaluate challenge` measures it). A print that is bent like a face
+does seem to turn, but paper bends about one axis at a time, so every sequence asks for both.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
 
-STEPS = 2
+STEPS = 3
 TURN, RAISE = 18.0, 22.0
 """Degrees from looking ahead that are a head turned to the side, or raised: more than people who
 were asked nothing sway (yaw 14, pitch 19), little enough that they are still known by their face.
@@ -50,8 +51,9 @@ REACTION_MS = 250
 """Nobody sees, understands and turns faster than this after the prompt left the server."""
 STEP_MS = 6_000
 """For one movement and looking ahead again."""
-LONGEST_GAP_MS = 1_000
-"""Between two faces of the presentation: longer out of sight, somebody else may have come."""
+LONGEST_GAP_MS = 1_500
+"""Between two faces of the presentation, as long as tracking waits for somebody who is not behind
+another: longer out of sight, somebody else may have come."""
 LONGEST_RECORD = 96
 """Poses kept for the record; when they are more, every second goes."""
 
@@ -62,6 +64,14 @@ class Movement(StrEnum):
     LEFT = "LEFT"
     RIGHT = "RIGHT"
     UP = "UP"
+
+
+SEQUENCES = tuple(
+    one
+    for one in product(Movement, repeat=STEPS)
+    if 0 < one.count(Movement.UP) < STEPS  # about both axes: paper bends about one only
+)
+"""What may be asked, each as likely."""
 
 
 class End(StrEnum):
@@ -160,8 +170,7 @@ def drawn(last: Sequence[str], choose: Choice = secrets.choice) -> tuple[Movemen
 
     `choose` takes one of all that are possible, by default from the system's cryptographic source.
     """
-    possible = [one for one in product(Movement, repeat=STEPS) if list(one) != list(last)]
-    return choose(possible)
+    return choose([one for one in SEQUENCES if list(one) != list(last)])
 
 
 def begun(

@@ -10,6 +10,7 @@ import numpy as np
 
 from recognition.commands import (
     evaluate_budget,
+    evaluate_challenge,
     evaluate_pad,
     evaluate_presentations,
     evaluate_quality,
@@ -53,6 +54,7 @@ def add_to(commands: Commands) -> None:
     evaluate_quality.add_to(kinds)
     evaluate_budget.add_to(kinds)
     evaluate_presentations.add_to(kinds)
+    evaluate_challenge.add_to(kinds)
 
 
 def _add_verification(kinds: Commands) -> None:

@@ -6,6 +6,7 @@ import { announce, showPlace, showState, texts } from "./messages.js";
 import { Motion } from "./motion.js";
 import { Overlay } from "./overlay.js";
 import { askForPairing, codeInAddress } from "./pairing.js";
+import { endPrompt, showPrompt } from "./prompt.js";
 import { Stream } from "./stream.js";
 
 const FRAME_MS = 100;
@@ -87,7 +88,10 @@ function take(message) {
     if (message.faces.length) faceSeenAt = performance.now();
     overlay.show(message);
     showLive();
+  } else if (message.type === "prompt") {
+    showPrompt(message);
   } else if (message.type === "decision") {
+    endPrompt(message.presentation);
     announce(message);
   } else if (message.type === "error" && message.code === "BUSY") {
     setProblem("stream", "busy");
