@@ -36,8 +36,9 @@ Looking down is not asked: at 30 degrees a face's likeness to itself falls to wh
 it for another person."""
 AHEAD, AHEAD_RAISED = 10.0, 14.0
 """Degrees of yaw, and of pitch, within which a head looks ahead again."""
-FURTHEST_LEVEL = 30.0
-"""Degrees that looking ahead may be off the camera's axis: kiosks hang beside doors, and low."""
+FURTHEST_LEVEL, FURTHEST_LEVEL_RAISED = 20.0, 30.0
+"""Degrees of yaw, and of pitch, that looking ahead may be off the camera's axis: kiosks hang beside
+doors, and low."""
 LARGEST_MISFIT = 0.25
 """Of points that are a head's; portraits have 0.05. What fits worse says nothing."""
 LEVEL_LOOKS = 5
@@ -184,7 +185,8 @@ def begun(
     if not movements or len(recent) < FEWEST_LEVEL_LOOKS:
         return None
     level = (median(one.yaw for one in recent), median(one.pitch for one in recent))
-    if max(map(abs, level)) > FURTHEST_LEVEL or abs(recent[-1].yaw - level[0]) > AHEAD:
+    off_axis = abs(level[0]) > FURTHEST_LEVEL or abs(level[1]) > FURTHEST_LEVEL_RAISED
+    if off_axis or not _is_ahead(level, recent[-1]):
         return None
     steps = tuple(Step(movement) for movement in movements)
     return Challenge(person, steps, level, anchor, recent[-1].at_ms, record=tuple(recent))
@@ -231,6 +233,16 @@ def timed(challenge: Challenge, at_ms: int) -> Challenge:
         return challenge
     late = at_ms - step.prompted_ms > STEP_MS
     return _ended(challenge, End.EXPIRED, at_ms) if late else challenge
+
+
+def explains(challenge: Challenge | None, seen: Look | None) -> bool:
+    """Whether a face that looks unlike may be the asked person's, as it is turned away.
+
+    It counts for nothing; but it is nobody new either.
+    """
+    if challenge is None or seen is None or not challenge.is_open:
+        return False
+    return not _is_ahead(challenge.level, seen)
 
 
 def _judged(challenge: Challenge, step: Step, seen: Look, *, same: bool) -> Challenge:

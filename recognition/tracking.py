@@ -172,7 +172,7 @@ def follow(
             known = _continue(present[given.index], sighting, moment)
             present[given.index] = _posed(known, sighting, moment, likeness)
             seen[face] = present[given.index].id
-        elif given is not None and present[given.index].unlike < OCCLUDED_FRAMES:
+        elif given is not None and _is_covered(present[given.index], sighting, moment):
             present[given.index] = _cover(present[given.index], sighting, moment)
         else:
             present.append(_posed(_begin(sighting, moment), sighting, moment, likeness))
@@ -211,10 +211,21 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
     )
 
 
+def _is_covered(before: Presentation, sighting: Sighting, moment: Moment) -> bool:
+    """Whether an unlike face in somebody's place is still theirs, and not somebody else."""
+    turned = challenge.explains(before.challenge, _look(sighting, moment))
+    return before.unlike < OCCLUDED_FRAMES or turned
+
+
 def _cover(before: Presentation, sighting: Sighting, moment: Moment) -> Presentation:
     """Something is before the face, and what is seen of it no evidence."""
+    asked = before.challenge and challenge.timed(before.challenge, moment.received_ms)
     return replace(
-        before, box=sighting.box, unlike=before.unlike + 1, received_ms=moment.received_ms
+        before,
+        box=sighting.box,
+        unlike=before.unlike + 1,
+        received_ms=moment.received_ms,
+        challenge=asked,
     )
 
 
@@ -270,7 +281,7 @@ def _posed(
     presentation: Presentation, sighting: Sighting, moment: Moment, likeness: Likeness
 ) -> Presentation:
     """With how the head is held in the face just added, and what that is for the challenge."""
-    seen = challenge.look(moment.received_ms, *sighting.pose) if sighting.pose else None
+    seen = _look(sighting, moment)
     going = presentation.challenge
     if seen is None:
         timed = going and challenge.timed(going, moment.received_ms)
@@ -280,6 +291,10 @@ def _posed(
         going = challenge.advanced(going, seen, same=same)
     looks = (*presentation.looks, seen)[-challenge.LEVEL_LOOKS :]
     return replace(presentation, looks=looks, challenge=going)
+
+
+def _look(sighting: Sighting, moment: Moment) -> Look | None:
+    return challenge.look(moment.received_ms, *sighting.pose) if sighting.pose else None
 
 
 def _velocity(before: Presentation, sighting: Sighting, moment: Moment) -> Vector:

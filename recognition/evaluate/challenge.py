@@ -27,7 +27,7 @@ from recognition.types import Face, Floats, Pixels
 
 FRAME_MS = 100
 """As a kiosk sends, ten frames a second."""
-ANGLES = (15, 25, 35, 50)
+ANGLES = (20, 40)
 """Degrees that a picture is turned by."""
 DISTANCE = 8.0
 """From the camera in distances between the eyes: about half a metre. Nearer, perspective tells

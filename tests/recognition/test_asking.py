@@ -224,6 +224,24 @@ def test_another_face_in_the_same_place_does_not_count(kiosk: Kiosks) -> None:
     assert not any(one.challenge and one.challenge.fulfilled for one in kiosk.present)
 
 
+def test_a_turned_face_that_looks_unlike_is_nobody_new_and_counts_for_nothing(
+    kiosk: Kiosks,
+) -> None:
+    kiosk.sees(sighting(ASHA), frames=3)
+    going = kiosk.ask().challenge
+    assert going is not None
+    assert going.waits_for is not None
+    kiosk.sees(sighting(ASHA), frames=4)
+    kiosk.sees(sighting(BEN, POSES[going.waits_for]), frames=10)
+    (still,) = kiosk.present
+    assert still.challenge is not None
+    assert (still.challenge.held, still.challenge.waits_for) == (0, going.waits_for)
+    kiosk.sees(sighting(BEN), frames=2)
+    assert len(kiosk.present) == 2, "who looks ahead and unlike is somebody else"
+    kiosk.sees(sighting(BEN, POSES[going.waits_for]), frames=70)
+    assert not any(one.challenge and one.challenge.fulfilled for one in kiosk.present)
+
+
 def test_who_looks_elsewhere_is_asked_when_they_look_ahead(kiosk: Kiosks) -> None:
     kiosk.sees(sighting(ASHA, ASIDE), frames=3)
     assert kiosk.ask().challenge is None

@@ -17,6 +17,7 @@ from recognition.challenge import (
     AHEAD,
     AHEAD_RAISED,
     FURTHEST_LEVEL,
+    FURTHEST_LEVEL_RAISED,
     LARGEST_MISFIT,
     LONGEST_GAP_MS,
     LONGEST_RECORD,
@@ -125,8 +126,9 @@ class TestWhenItBegins:
             [],
             AT_EASE[:1],
             [Look(BEGIN, FURTHEST_LEVEL + 1, 0.0)] * 3,
-            [Look(BEGIN, 0.0, -FURTHEST_LEVEL - 1)] * 3,
+            [Look(BEGIN, 0.0, -FURTHEST_LEVEL_RAISED - 1)] * 3,
             [*AT_EASE, Look(BEGIN + 100, AHEAD + 1, 0.0)],
+            [*AT_EASE, Look(BEGIN + 100, 0.0, AHEAD_RAISED + 1)],
         ],
     )
     def test_it_does_not_begin_with_somebody_who_looks_elsewhere(self, looks: list[Look]) -> None:

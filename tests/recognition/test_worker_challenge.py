@@ -26,7 +26,7 @@ from tests.recognition.walk import Screen, enrol_face, kiosk_at, picture
 pytestmark = pytest.mark.django_db
 
 Message = dict[str, Any]
-ANGLES = {"LEFT": (38, 0), "UP": (0, 32), "AHEAD": (0, 0)}
+ANGLES = {"LEFT": (38, 0), "UP": (0, 31), "AHEAD": (0, 0)}
 MOST_FRAMES = 200
 
 
@@ -53,17 +53,25 @@ def recogniser(
     return made
 
 
-def views(pipeline: Pipeline, portrait: Pixels, surface: Surface) -> dict[str, bytes]:
-    """Frames of the portrait on a surface, by what it was asked to do."""
+Views = dict[tuple[str, int], bytes]
+WHOLE = 2
+
+
+def views(pipeline: Pipeline, portrait: Pixels, surface: Surface) -> Views:
+    """Frames of the portrait on a surface, by what it was asked to do, and how far it has come."""
     face = pipeline.analyse_pixels([portrait])[0].faces[0]
     shown, points = as_at_a_kiosk(portrait, face.points)
     seen = {
-        movement: turned(shown, points, surface, yaw=yaw, pitch=pitch, distance=8)
+        (movement, part): turned(
+            shown, points, surface, yaw=yaw * part / WHOLE, pitch=pitch * part / WHOLE, distance=8
+        )
         for movement, (yaw, pitch) in ANGLES.items()
+        for part in range(1, WHOLE + 1)
     }
     # No face is the same on both sides: mirrored, it turns as far to the one as to the other.
-    seen["RIGHT"] = np.ascontiguousarray(seen["LEFT"][:, ::-1])
-    return {movement: picture(pixels) for movement, pixels in seen.items()}
+    for part in range(1, WHOLE + 1):
+        seen["RIGHT", part] = np.ascontiguousarray(seen["LEFT", part][:, ::-1])
+    return {key: picture(pixels) for key, pixels in seen.items()}
 
 
 class Person:
@@ -73,7 +81,7 @@ class Person:
         self,
         screen: Screen,
         recogniser: Recogniser,
-        frames: dict[str, bytes],
+        frames: Views,
         heeds: Callable[[str], str] = str,
     ) -> None:
         self.screen, self.recogniser, self.frames, self.heeds = screen, recogniser, frames, heeds
@@ -81,13 +89,25 @@ class Person:
         self.told: list[Message] = []
         self.read: list[str] = []
         self._since_ms = 0
+        self._held = ("AHEAD", WHOLE)
+
+    def _moves(self, movement: str) -> None:
+        """A frame's way towards this; from one side to the other through looking ahead."""
+        held, part = self._held
+        if held == movement:
+            self._held = (held, min(part + 1, WHOLE))
+        elif held == "AHEAD" or part == 1:
+            self._held = (movement, 1)
+        else:
+            self._held = (held, part - 1)
 
     def stands(self, until: Outcome) -> Decision:
         """Until this decision has fallen; on a busy machine they may be lost, and tried anew."""
         for _ in range(MOST_FRAMES):
             understood = self.prompts and now_ms() - self._since_ms > REACTION_MS
             movement = self.heeds(self.prompts[-1]) if understood else "AHEAD"
-            self.screen.show(self.frames[movement])
+            self._moves(movement)
+            self.screen.show(self.frames[self._held])
             self.recogniser.drain()
             self._reads(self.screen.heard())
             found = Decision.objects.filter(outcome=until).first()
@@ -215,7 +235,7 @@ def test_another_worker_goes_on_where_the_first_died(
     second = Recogniser(with_pair, outlet, model_facts(with_pair))
     asked: list[Message] = []
     for worker in (recogniser, recogniser, recogniser, recogniser, second):
-        screen.show(frames["AHEAD"])
+        screen.show(frames["AHEAD", WHOLE])
         worker.drain()
         asked += [message for message in screen.heard() if message["type"] == "prompt"]
     before, after = asked[-2:]
@@ -232,7 +252,7 @@ def test_what_valkey_lost_begins_anew(
 ) -> None:
     frames = views(pipeline, portraits["obama.jpg"], HEAD)
     for _ in range(4):
-        screen.show(frames["AHEAD"])
+        screen.show(frames["AHEAD", WHOLE])
         recogniser.drain()
     first = {m["presentation"] for m in screen.heard() if m["type"] == "prompt"}
     outlet.save_tracks(screen.kiosk.pk, None, 0)
