@@ -11,6 +11,7 @@ BY_OUTCOME: dict[str, str] = {
     Outcome.NO_MATCH: "Not recognised. Look straight into the camera, or use your PIN.",
     Outcome.AMBIGUOUS: "Not sure who you are. Please use your PIN or badge.",
     Outcome.PAD_FAILED: "Please show your face itself, without a photo or screen.",
+    Outcome.CHALLENGE: "Please try again and follow the arrow, or use your PIN or badge.",
     Outcome.LOW_QUALITY: BRIEFLY_SEEN,
     Outcome.TOO_FAR: "Please come closer.",
     Outcome.NOT_ALLOWED: "You are not allowed in here at the moment. Please ask HR.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -20,9 +20,10 @@ from accesscontrol import admission, advice, audit
 from accesscontrol.admission import Denial
 from accesscontrol.assurance import Assurance
 from accesscontrol.candidates import keep_candidates
+from accesscontrol.challenges import Challenged, ChallengeRule, is_met
+from accesscontrol.evidence_json import as_json
 from accesscontrol.models import Decision, Employee, Kiosk, Outcome, Punch
 from accesscontrol.punches import punch
-from accesscontrol.quality import known
 
 LONGEST_AGE_S = 10.0
 """A decision on evidence older than this, receipt to decision, is EXPIRED."""
@@ -73,6 +74,8 @@ class Policy:
     """Faces in good light that a match at the threshold must come from; see `assurance`."""
     clear_lead: float = 0.0
     """How far above the threshold a match is clear."""
+    challenge: ChallengeRule | None = None
+    """None where the site does not ask people to move their heads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Evidence:
     trail: Sequence[Sequence[float | None]] = ()
     """Its faces one by one: milliseconds since the first, quality, width in pixels, attack score.
     No biometrics."""
+    challenge: Challenged | None = None
+    """What the person was asked to do, and did; None if nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,12 @@ def decide(
     if best is None:
         return verdict(Outcome.EMPTY_GALLERY)
     weak = _weak_evidence(evidence, policy) or _attack(evidence, policy.pad)
-    found = weak or _compare(best, second, policy) or _assured(best, second, evidence, policy)
+    found = (
+        weak
+        or _compare(best, second, policy)
+        or _too_brief(best, second, evidence, policy)
+        or _challenged(best, evidence, policy)
+    )
     late = found is Outcome.ACCEPTED and age_s > LONGEST_AGE_TO_ACCEPT_S
     return verdict(Outcome.EXPIRED if late else found)
 
@@ -187,23 +197,33 @@ def _compare(best: Candidate, second: Candidate | None, policy: Policy) -> Outco
     return None
 
 
-def _assured(
+def _too_brief(
     best: Candidate, second: Candidate | None, evidence: Evidence, policy: Policy
-) -> Outcome:
-    """ACCEPTED if the match has been seen long enough for how clear it is, else LOW_QUALITY."""
+) -> Outcome | None:
+    """LOW_QUALITY unless the match has been seen long enough for how clear it is."""
     lead = best.score - policy.threshold
     if second is not None:
         lead = min(lead, best.score - second.score - policy.margin)
     rule = Assurance(policy.clear_lead, policy.fewest_frames, policy.doubtful_frames)
     good = float(evidence.frames) if evidence.good_frames is None else evidence.good_frames
-    return Outcome.ACCEPTED if rule.is_enough(lead, evidence.frames, good) else Outcome.LOW_QUALITY
+    return None if rule.is_enough(lead, evidence.frames, good) else Outcome.LOW_QUALITY
+
+
+def _challenged(best: Candidate, evidence: Evidence, policy: Policy) -> Outcome:
+    """ACCEPTED if nothing was to be done or it was done, by whom it was asked of.
+
+    Last of all: asked is only who would be accepted, so that others learn nothing by it.
+    """
+    rule = policy.challenge
+    met = rule is None or is_met(rule, evidence.challenge, best.employee_id)
+    return Outcome.ACCEPTED if met else Outcome.CHALLENGE
 
 
 def is_match_but_for_the_second(verdict: Verdict, evidence: Evidence, policy: Policy) -> bool:
     """Whether only the second-best person stands between the best one and an acceptance."""
     if verdict.outcome is not Outcome.AMBIGUOUS or verdict.best is None:
         return False
-    return _assured(verdict.best, None, evidence, policy) is Outcome.ACCEPTED
+    return _too_brief(verdict.best, None, evidence, policy) is None
 
 
 def _is_score(score: float) -> bool:
@@ -310,56 +330,12 @@ def _write(
         threshold_row_id=policy.threshold_id if policy else None,
         model_version_id=policy.model_version_id if policy else None,
         frames=evidence.frames,
-        evidence=_json(evidence, policy) | {"denied": denied},
+        evidence=as_json(evidence, policy) | {"denied": denied},
         first_captured_at=evidence.first_captured_at,
         captured_at=evidence.captured_at,
         received_at=evidence.received_at,
         decided_at=timezone.now(),
     )
-
-
-def _json(evidence: Evidence, policy: Policy | None) -> dict[str, object]:
-    """The evidence for the record. JSON has no NaN: what is no number is null."""
-    skew = evidence.received_at - evidence.captured_at
-    return _without_nan(
-        {
-            **evidence.trace,
-            "face_width": round(evidence.face_width, 1),
-            "face_share": round(evidence.face_share, 5),
-            "good_frames": evidence.good_frames,
-            "quality": round(evidence.quality, 4),
-            "shortfall": known(evidence.shortfall),
-            "pad": _pad_json(evidence, policy),
-            "policy": asdict(policy) if policy else None,
-            "clock_skew_s": round(skew.total_seconds(), 3),
-            "trail": [list(entry) for entry in evidence.trail],
-        }
-    )
-
-
-def _pad_json(evidence: Evidence, policy: Policy | None) -> dict[str, object] | None:
-    """What was found of a presentation attack, by which measure; None where nobody asked."""
-    if policy is None or policy.pad is None:
-        return None
-    score = evidence.pad_score
-    return {
-        "score": score if score is None else round(score, 4),
-        "frames": evidence.pad_frames,
-        "model": policy.pad.model,
-        "threshold": policy.pad.threshold,
-    }
-
-
-def _without_nan(values: dict[str, object]) -> dict[str, object]:
-    return {name: _jsonable(value) for name, value in values.items()}
-
-
-def _jsonable(value: object) -> object:
-    if isinstance(value, dict):
-        return _without_nan(value)
-    if isinstance(value, list):
-        return [_jsonable(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_recorded(decision: Decision) -> Recorded:

@@ -26,6 +26,7 @@ import redis.asyncio
 from django.conf import settings
 
 from accesscontrol import crypto, keyring
+from accesscontrol.challenges import LastShown
 from accesscontrol.lanes import Lanes
 from accesscontrol.worker_models import WorkerReports
 
@@ -168,6 +169,11 @@ class FrameOutlet:
     def worker_reports(self) -> WorkerReports:
         """Where workers say which models they have."""
         return WorkerReports(self._redis)
+
+    @property
+    def challenges(self) -> LastShown:
+        """What the kiosks asked people last."""
+        return LastShown(self._redis)
 
     def begin(self) -> None:
         """From here on a new frame sends a new wake-up message; also shows that a worker lives."""

@@ -82,6 +82,7 @@ class KioskClient:
         self._refused: str | None = None
         self._source_ended = False
         self._finished = False
+        self._asked: tuple[object, ...] = ()
 
     async def run(self) -> None:
         """Play everything. Returns only with `once`. Raises ClientError."""
@@ -178,12 +179,21 @@ class KioskClient:
             self._changed.set()
         if kind == "decision":
             self.report(self._decision(message))
+        elif kind == "prompt":
+            self._tell_once(message)
         elif kind == "rested":
             self._rested.set()
         elif kind == "error" and message["code"] in FINAL:
             raise _Refused(message)
         elif kind in {"error", "frame_error"}:
             self.complain(f"{message['code']}: {message['message']}")
+
+    def _tell_once(self, prompt: Message) -> None:
+        """What is asked of the person comes with every frame; a line is enough for each."""
+        asked = tuple(prompt.get(key) for key in ("presentation", "movement", "step", "steps"))
+        if asked != self._asked:
+            self._asked = asked
+            self.complain("The person is asked: {1}, step {2} of {3}".format(*asked))
 
     def _decision(self, message: Message) -> Message:
         captured_ms, source = self.flight.sent(message["seq"])

@@ -29,8 +29,12 @@ Stream
 
     and the server sends
     - `{"type": "faces", "seq", "width", "height", "faces": [{"box": [x1, y1, x2, y2],
-      "state": "looking" | "accepted" | "refused"}]}` for every frame that was looked at; boxes in
-      pixels of the frame. Frames overtaken by a newer one get no answer of their own
+      "state": "looking" | "asked" | "accepted" | "refused"}]}` for every frame that was looked
+      at; boxes in pixels of the frame. Frames overtaken by a newer one get no answer of their own
+    - `{"type": "prompt", "presentation", "seq", "movement": "LEFT" | "RIGHT" | "UP" | "AHEAD",
+      "step", "steps"}`: what the person whose face is "asked" is to do now, left and right being
+      their own; told again with every frame, so what was not told for two seconds no longer holds.
+      It ends with that presentation's decision
     - `{"type": "decision", "presentation", "seq", "outcome", "employee", "direction", "at",
       "repeat", "reason"}`: `employee` a name or null, `direction` "IN", "OUT" or null, `at` ISO
       8601 with the site's offset or null, `repeat` true within the cool-down (direction and time

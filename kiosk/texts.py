@@ -61,6 +61,18 @@ LIVE: dict[str, Text] = {
     "looking": _("Hold still for a moment …"),
 }
 
+# What a person is asked to do, from the server's "prompt"; left and right are their own.
+MOVEMENTS: dict[str, Text] = {
+    "LEFT": _("Turn your head to the left"),
+    "RIGHT": _("Turn your head to the right"),
+    "UP": _("Look up"),
+    "AHEAD": _("Now look straight ahead"),
+}
+PROMPT: dict[str, Text] = {
+    "step": _("Step {step} of {steps}"),
+    "instead": _("If you cannot or do not want to: use your PIN or badge."),
+}
+
 DIRECTIONS: dict[str, Text] = {"IN": _("IN"), "OUT": _("OUT")}
 
 REPEAT: Text = _("already recorded")
@@ -75,6 +87,10 @@ REFUSALS: dict[str, dict[str, Text]] = {
     "PAD_FAILED": {
         "title": _("Not accepted"),
         "reason": _("Stand before the camera yourself, or report to reception."),
+    },
+    "CHALLENGE": {
+        "title": _("Movement not seen"),
+        "reason": _("Try again and follow the arrow, or use your PIN or badge."),
     },
     "LOW_QUALITY": {
         "title": _("Not seen well enough"),
@@ -108,6 +124,8 @@ SIGN_IN: dict[str, Text] = {
 TEXTS = {
     "notices": NOTICES,
     "live": LIVE,
+    "movements": MOVEMENTS,
+    "prompt": PROMPT,
     "directions": DIRECTIONS,
     "repeat": REPEAT,
     "refusals": REFUSALS,

@@ -54,5 +54,6 @@ def faces(frame: Frame, result: FrameResult, present: Sequence[Presentation]) ->
 
 def _state(presentation: Presentation) -> str:
     if not presentation.settled:
-        return "looking"
+        asked = presentation.challenge
+        return "asked" if asked is not None and asked.is_open else "looking"
     return "accepted" if presentation.settled == Outcome.ACCEPTED else "refused"

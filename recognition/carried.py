@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +9,9 @@ from uuid import UUID
 
 import numpy as np
 
-from recognition import trail
-from recognition.tracking import Presentation, Vector
+from recognition import carried_challenge, trail
+from recognition.carried_challenge import coded, vector
+from recognition.tracking import Presentation
 
 
 def dump(presentations: Sequence[Presentation], basis: str) -> bytes:
@@ -42,7 +42,9 @@ def _plain(presentation: Presentation) -> dict[str, Any]:
     for name in ("box", "velocity"):
         raw[name] = [float(value) for value in raw[name]]
     for name in ("total", "last"):
-        raw[name] = base64.b64encode(raw[name].astype("<f4").tobytes()).decode()
+        raw[name] = coded(raw[name])
+    raw["looks"] = carried_challenge.plain_looks(presentation.looks)
+    raw["challenge"] = carried_challenge.plain(presentation.challenge)
     return raw
 
 
@@ -56,7 +58,7 @@ _SINGLE = ("best_quality", "widest", "pad_total", "pad_weight", "good_frames", "
 
 
 def _presentation(raw: dict[str, Any]) -> Presentation:
-    total, last = _vector(raw["total"]), _vector(raw["last"])
+    total, last = vector(raw["total"]), vector(raw["last"])
     box, velocity = (np.asarray(raw[name], dtype=np.float32) for name in ("box", "velocity"))
     single = [raw[name] for name in _SINGLE]
     numbers = np.array([*box, *velocity, *total, *last, *single], dtype=np.float64)
@@ -70,9 +72,13 @@ def _presentation(raw: dict[str, Any]) -> Presentation:
     if min(single) < 0 or not 0 <= raw["pad_frames"] <= raw["frames"]:
         raise ValueError("sums and widths are not negative, scores no more than faces")
     vectors = {"box": box, "velocity": velocity, "total": total, "last": last}
-    kept = {"id": UUID(raw["id"]), "trail": trail.loaded(raw["trail"])}
+    challenge = carried_challenge.loaded(raw["challenge"])
+    if challenge is not None and challenge.anchor.shape != total.shape:
+        raise ValueError("the embeddings of one presentation are of one length")
+    kept = {
+        "id": UUID(raw["id"]),
+        "trail": trail.loaded(raw["trail"]),
+        "looks": carried_challenge.looks(raw["looks"]),
+        "challenge": challenge,
+    }
     return Presentation(**{**raw, **kept, **vectors})
-
-
-def _vector(coded: str) -> Vector:
-    return np.frombuffer(base64.b64decode(coded), dtype="<f4").astype(np.float32)

@@ -9,10 +9,11 @@ from uuid import UUID
 
 import numpy as np
 
+from accesscontrol.challenges import Challenged
 from accesscontrol.decisions import Evidence, utc_from_ms
 from accesscontrol.frames import Frame
 from accesscontrol.models import Decision, Kiosk, PadPolicy
-from recognition.tracking import Moment, Presentation, Sighting, Tracks, Vector
+from recognition.tracking import Moment, Pose, Presentation, Sighting, Tracks, Vector
 from recognition.types import Face, FrameResult
 
 LOWEST_DETECTION_SCORE = 0.95
@@ -48,6 +49,11 @@ def asks_for_pad(kiosk: Kiosk) -> bool:
     """Whether the kiosk's site asks for attack scores."""
     # Whatever else a later version may write there: only "off" is off.
     return kiosk.site.pad_policy != PadPolicy.OFF
+
+
+def asks_for_challenge(kiosk: Kiosk) -> bool:
+    """Whether the kiosk's site asks whoever would be accepted to move their head."""
+    return kiosk.site.pad_policy not in (PadPolicy.OFF, PadPolicy.PASSIVE)
 
 
 def sightings(
@@ -89,6 +95,7 @@ def _sighting(face: Face, result: FrameResult, rotate: Callable[[Vector], Vector
         face.pad,
         face.quality.shortfall or "",
         _width(face) / result.width,
+        Pose(face.quality.yaw, face.quality.pitch, face.quality.misfit),
     )
 
 
@@ -113,4 +120,32 @@ def evidence_of(presentation: Presentation, trace: dict[str, float]) -> Evidence
         trail=presentation.trail,
         good_frames=presentation.good_frames,
         face_share=presentation.share,
+        challenge=challenge_of(presentation),
     )
+
+
+def challenge_of(presentation: Presentation) -> Challenged | None:
+    """What the person was asked and did, as a decision needs it; times from the first frame on."""
+    asked = presentation.challenge
+    if asked is None:
+        return None
+    begin = presentation.first_received_ms
+
+    def after(at_ms: int) -> int | None:
+        return at_ms - begin if at_ms else None
+
+    record = {
+        "end": asked.end,
+        "movements": [
+            {
+                "movement": step.movement,
+                "prompted_ms": after(step.prompted_ms),
+                "reached_ms": after(step.reached_ms),
+                "back_ms": after(step.back_ms),
+            }
+            for step in asked.steps
+        ],
+        "level": list(asked.level),
+        "poses": [[one.at_ms - begin, one.yaw, one.pitch] for one in asked.record],
+    }
+    return Challenged(asked.person, asked.done, asked.fulfilled, record)

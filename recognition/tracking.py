@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition import trail
+from recognition import challenge, trail
+from recognition.challenge import Challenge, Look
 from recognition.placing import Likeness, hidden, place
 from recognition.trail import Glimpse
 
@@ -30,6 +32,14 @@ LONGEST_HIDDEN_MS = 5_000
 LEAST_WEIGHT = 0.05
 GOOD_QUALITY = 0.6
 """From here on a face counts in full: what portraits in the light of an office reach."""
+
+
+class Pose(NamedTuple):
+    """Of a head, as in `types.Quality`: degrees, and how little the points look like a head's."""
+
+    yaw: float
+    pitch: float
+    misfit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,8 @@ class Sighting:
     """What the face lacks most, if anything much."""
     share: float = 0.0
     """The box's width as a share of the picture's, 0..1."""
+    pose: Pose | None = None
+    """How the head is held; None where nobody measured it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,10 @@ class Presentation:
     """When another face was last before the place where it is expected."""
     trail: tuple[Glimpse, ...] = ()
     """Its faces one by one, for the record."""
+    looks: tuple[Look, ...] = ()
+    """How the head was held in its last few faces."""
+    challenge: Challenge | None = None
+    """What the person was asked to do, if anything."""
 
     @property
     def is_hidden(self) -> bool:
@@ -153,12 +169,13 @@ def follow(
     for face, sighting in enumerate(sightings):
         given = places.get(face)
         if given is not None and given.alike:
-            present[given.index] = _continue(present[given.index], sighting, moment)
+            known = _continue(present[given.index], sighting, moment)
+            present[given.index] = _posed(known, sighting, moment, likeness)
             seen[face] = present[given.index].id
-        elif given is not None and present[given.index].unlike < OCCLUDED_FRAMES:
+        elif given is not None and _is_covered(present[given.index], sighting, moment):
             present[given.index] = _cover(present[given.index], sighting, moment)
         else:
-            present.append(_begin(sighting, moment))
+            present.append(_posed(_begin(sighting, moment), sighting, moment, likeness))
             seen[face] = present[-1].id
     return Tracks(present, gone, seen)
 
@@ -189,13 +206,26 @@ def restart(presentation: Presentation, moment: Moment) -> Presentation:
         good_frames=0.0,
         share=0.0,
         trail=(),
+        looks=(),
+        challenge=None,
     )
+
+
+def _is_covered(before: Presentation, sighting: Sighting, moment: Moment) -> bool:
+    """Whether an unlike face in somebody's place is still theirs, and not somebody else."""
+    turned = challenge.explains(before.challenge, _look(sighting, moment))
+    return before.unlike < OCCLUDED_FRAMES or turned
 
 
 def _cover(before: Presentation, sighting: Sighting, moment: Moment) -> Presentation:
     """Something is before the face, and what is seen of it no evidence."""
+    asked = before.challenge and challenge.timed(before.challenge, moment.received_ms)
     return replace(
-        before, box=sighting.box, unlike=before.unlike + 1, received_ms=moment.received_ms
+        before,
+        box=sighting.box,
+        unlike=before.unlike + 1,
+        received_ms=moment.received_ms,
+        challenge=asked,
     )
 
 
@@ -245,6 +275,26 @@ def _continue(before: Presentation, sighting: Sighting, moment: Moment) -> Prese
         sequence=moment.sequence,
         unlike=0,
     )
+
+
+def _posed(
+    presentation: Presentation, sighting: Sighting, moment: Moment, likeness: Likeness
+) -> Presentation:
+    """With how the head is held in the face just added, and what that is for the challenge."""
+    seen = _look(sighting, moment)
+    going = presentation.challenge
+    if seen is None:
+        timed = going and challenge.timed(going, moment.received_ms)
+        return replace(presentation, challenge=timed)
+    if going is not None:
+        same = float(sighting.embedding @ going.anchor) >= likeness.alike
+        going = challenge.advanced(going, seen, same=same)
+    looks = (*presentation.looks, seen)[-challenge.LEVEL_LOOKS :]
+    return replace(presentation, looks=looks, challenge=going)
+
+
+def _look(sighting: Sighting, moment: Moment) -> Look | None:
+    return challenge.look(moment.received_ms, *sighting.pose) if sighting.pose else None
 
 
 def _velocity(before: Presentation, sighting: Sighting, moment: Moment) -> Vector:

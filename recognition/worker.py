@@ -26,6 +26,7 @@ from accesscontrol import (
     thresholds,
     visits,
 )
+from accesscontrol.challenges import ChallengeRule
 from accesscontrol.decisions import (
     Candidate,
     Evidence,
@@ -39,11 +40,18 @@ from accesscontrol.gallery import Probe, nearest
 from accesscontrol.lanes import Lane
 from accesscontrol.model_versions import ModelFacts
 from accesscontrol.models import Kiosk, ModelVersion, Outcome
-from recognition import answers, carried, isolation, pacing, tracking
+from recognition import answers, asking, carried, challenge, isolation, pacing, tracking
 from recognition.following import Follower, ModelInUse
 from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
-from recognition.scene import Scene, asks_for_pad, evidence_of, sightings, streaming_kiosks
+from recognition.scene import (
+    Scene,
+    asks_for_challenge,
+    asks_for_pad,
+    evidence_of,
+    sightings,
+    streaming_kiosks,
+)
 from recognition.shadow import Shadowing
 from recognition.tracking import Moment, Presentation, Vector
 from recognition.watching import Watched, analyse
@@ -313,7 +321,10 @@ class Recogniser:
         verdict = decisions.decide(evidence, candidates, policy, timezone.now())
         if verdict.best and policy and verdict.best.score >= policy.threshold:
             verdict = self._by_lanes(scene.kiosk, evidence, verdict, verdict.best)
-        over = gone or presentation.received_ms - presentation.first_received_ms >= PATIENCE_MS
+        if verdict.outcome is Outcome.CHALLENGE and verdict.best and not gone:
+            shown = self._outlet.challenges
+            presentation = asking.ask(scene, presentation, verdict.best.employee_id, shown)
+        over = gone or asking.is_over(scene, presentation, verdict.outcome, patience_ms=PATIENCE_MS)
         if not (verdict.accepted or over) or not self._outlet.holds(scene.kiosk.pk, self._name):
             return
         pair = None if gone else step_ups.pair_to_ask(evidence, verdict, candidates or (), policy)
@@ -344,12 +355,13 @@ class Recogniser:
         self, kiosk: Kiosk, evidence: Evidence, verdict: Verdict, best: Candidate
     ) -> Verdict:
         """Of kiosks that see a person at once, only the one that sees them largest accepts."""
-        if verdict.outcome not in (Outcome.ACCEPTED, Outcome.LOW_QUALITY):
+        here = (Outcome.ACCEPTED, Outcome.CHALLENGE)
+        if verdict.outcome not in (*here, Outcome.LOW_QUALITY):
             return verdict
         seen_ms = round(evidence.received_at.timestamp() * 1000)
         mine = Lane(kiosk.pk, round(evidence.face_share, 5), seen_ms)
         nearer = self._outlet.lanes.nearer(kiosk.site_id, best.employee_id, mine)
-        if nearer is None or not verdict.accepted:
+        if nearer is None or verdict.outcome not in here:
             return verdict
         return Verdict(Outcome.AT_OTHER_KIOSK, best, verdict.second)
 
@@ -371,10 +383,12 @@ class Recogniser:
             pad=self._pad_rule if asks_for_pad(kiosk) else None,
             doubtful_frames=assurance.DOUBTFUL_FRAMES,
             clear_lead=thresholds.default_margin(version),
+            challenge=ChallengeRule(challenge.STEPS) if asks_for_challenge(kiosk) else None,
         )
 
     def _keep(self, scene: Scene) -> None:
         """Save what goes on for the next frame."""
+        asking.prompt(scene)
         present = [_retried(p, scene.moment) for p in scene.tracks.present]
         kiosk_id = scene.kiosk.pk
         if self._outlet.holds(kiosk_id, self._name):
@@ -392,6 +406,8 @@ class Recogniser:
         elif scene.result and scene.frame:
             message = answers.faces(scene.frame, scene.result, scene.tracks.present)
             notify.send_to_kiosk(scene.kiosk.pk, message)
+            for prompt in asking.messages(scene):
+                notify.send_to_kiosk(scene.kiosk.pk, prompt)
 
 
 # About none of the frames: everything waits until it is back.
@@ -401,8 +417,9 @@ AWAY = (DatabaseError, redis.RedisError)
 def _retried(presentation: Presentation, moment: Moment) -> Presentation:
     """Somebody still there some time after a refusal gets a new presentation."""
     refused = presentation.settled not in ("", Outcome.ACCEPTED, step_ups.SETTLED)
-    since = moment.received_ms - presentation.first_received_ms
-    if refused and since >= PATIENCE_MS + RETRY_MS:
+    asked = presentation.challenge
+    ended_ms = asked.ended_ms if asked else presentation.first_received_ms + PATIENCE_MS
+    if refused and moment.received_ms - ended_ms >= RETRY_MS:
         return tracking.restart(presentation, moment)
     return presentation
 

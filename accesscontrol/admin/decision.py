@@ -23,7 +23,9 @@ from accesscontrol.admin.base import (
     on_the_clock_of,
     visible_rows,
 )
+from accesscontrol.admin.challenge_words import asked, in_a_sentence
 from accesscontrol.admin.filters import SiteDayFilter
+from accesscontrol.admin.pose_plot import pose_plot
 from accesscontrol.admin.trail_plot import plot
 from accesscontrol.admin.why import why
 from accesscontrol.explanation import explain
@@ -41,6 +43,7 @@ OUTCOME_COLOURS: dict[str, str] = {
     Outcome.EMPTY_GALLERY: "info",
     Outcome.NOT_CALIBRATED: "danger",
     Outcome.PAD_FAILED: "danger",
+    Outcome.CHALLENGE: "danger",
     Outcome.NOT_ALLOWED: "danger",
     Outcome.ERROR: "danger",
 }
@@ -137,6 +140,8 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
             "explanation": shown,
             "answer": why(shown.decision),
             "plot": plot(shown.frames, shown.lowest_quality, shown.pad_threshold),
+            "challenge": in_a_sentence(row),
+            "pose_plot": pose_plot(asked(row)),
             "may_correct": acting_user(request).has_perms([f"accesscontrol.{p}" for p in may]),
             "recognised": recognised,
             "by_face": row.method == Method.FACE,
@@ -191,5 +196,7 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
     @admin.display(description=_("more evidence"))
     def details(self, row: Decision) -> str:
         kept = {name: value for name, value in row.evidence.items() if name != "trail"}
+        if shown := asked(row):
+            kept["challenge"] = {name: value for name, value in shown.items() if name != "poses"}
         text = json.dumps(kept, indent=2, ensure_ascii=False)
         return format_html('<pre class="gh-json">{}</pre>', text)

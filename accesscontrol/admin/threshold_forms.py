@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminSelectWidget,
+    UnfoldAdminRadioSelectWidget,
     UnfoldAdminTextInputWidget,
 )
 
@@ -104,4 +104,4 @@ class PadForm(ModelFormOfSite):
     class Meta:
         model = Site
         fields = ("pad_policy",)
-        widgets = {"pad_policy": UnfoldAdminSelectWidget}
+        widgets = {"pad_policy": UnfoldAdminRadioSelectWidget}

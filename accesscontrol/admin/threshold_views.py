@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accesscontrol import budgets, model_versions, notify, pad, sites, thresholds
+from accesscontrol.admin import pad_words
 from accesscontrol.admin.base import acting_user, require_permission
 from accesscontrol.admin.score_plot import Mark, plot
 from accesscontrol.admin.threshold_forms import BudgetForm, OwnForm, PadForm, ReasonForm
@@ -134,6 +135,7 @@ def _page(
         "may_see_decisions": user.has_perm("accesscontrol.view_decision"),
         "may_see_people": user.has_perm("accesscontrol.view_employee"),
         "pad_form": pad_form or PadForm(instance=site),
+        "pad_rows": pad_words.rows(),
         "pad_missing": "" if pad.is_installed() else pad.INSTALL,
         "may_change_site": user.has_perm("accesscontrol.change_site"),
         "threshold_history": Threshold.objects.filter(site=site).select_related(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from accesscontrol import pad
 from accesscontrol.admin import sign_in_words
+from accesscontrol.admin.challenge_words import in_a_sentence
 from accesscontrol.admission import Denial
 from accesscontrol.advice import shortfall_of
 from accesscontrol.models import Decision, Method, Outcome, Punch
@@ -42,8 +43,14 @@ def _accepted(decision: Decision) -> str:
     )
     return (
         f"{name} was recognised: the likeness {_score(decision.score)} reaches the site's "
-        f"threshold {_score(decision.threshold)}{runner_up}. {_punched(decision)}"
+        f"threshold {_score(decision.threshold)}{runner_up}. {_challenged(decision)}"
+        f"{_punched(decision)}"
     )
+
+
+def _challenged(decision: Decision) -> str:
+    sentence = in_a_sentence(decision)
+    return f"{sentence} " if sentence else ""
 
 
 def _punched(decision: Decision) -> str:
@@ -146,11 +153,23 @@ def _pad_failed(decision: Decision) -> str:
     )
 
 
+def _challenge(decision: Decision) -> str:
+    begun = in_a_sentence(decision) or (
+        "The person would have been asked to move their head, but left, did not look ahead, or "
+        "somebody else was being asked."
+    )
+    return (
+        f"{begun} The site's policy is strict, so they were not accepted. Let them try again, or "
+        "use another way in: nobody has to be able to do this."
+    )
+
+
 _SENTENCES: dict[Outcome, Callable[[Decision], str]] = {
     Outcome.ACCEPTED: _accepted,
     Outcome.NO_MATCH: _no_match,
     Outcome.AMBIGUOUS: _ambiguous,
     Outcome.PAD_FAILED: _pad_failed,
+    Outcome.CHALLENGE: _challenge,
     Outcome.LOW_QUALITY: _low_quality,
     Outcome.TOO_FAR: lambda _: (
         "The face was too small in the picture. Come closer, or lower the kiosk's smallest face."

@@ -69,7 +69,7 @@ DROP FUNCTION accesscontrol_visit_of_refusal();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accesscontrol", "0010_pin_and_badge"),
+        ("accesscontrol", "0011_strict_policy"),
     ]
 
     operations = [

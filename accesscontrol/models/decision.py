@@ -14,6 +14,7 @@ class Outcome(models.TextChoices):
     NO_MATCH = "NO_MATCH", _("not recognised")
     AMBIGUOUS = "AMBIGUOUS", _("two people look alike")
     PAD_FAILED = "PAD_FAILED", _("attack suspected")
+    CHALLENGE = "CHALLENGE", _("did not do what was asked")
     LOW_QUALITY = "LOW_QUALITY", _("picture not good enough")
     TOO_FAR = "TOO_FAR", _("too far away")
     NOT_ALLOWED = "NOT_ALLOWED", _("not allowed here or now")

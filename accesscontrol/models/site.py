@@ -29,6 +29,7 @@ class PadPolicy(models.TextChoices):
 
     OFF = "off", _("off: a photo of an employee is accepted")
     PASSIVE = "passive", _("passive: what does not look alive is refused")
+    STRICT = "strict", _("strict: passive, and who would be accepted must move their head")
 
 
 class Site(models.Model):
@@ -100,7 +101,8 @@ class Site(models.Model):
                 condition=models.Q(longest_shift_h__range=(1, 48)), name="site_longest_shift"
             ),
             models.CheckConstraint(
-                condition=models.Q(pad_policy__in=["off", "passive"]), name="site_pad_policy"
+                condition=models.Q(pad_policy__in=["off", "passive", "strict"]),
+                name="site_pad_policy",
             ),
             models.CheckConstraint(
                 condition=models.Q(open_days__regex=r"^1?2?3?4?5?6?7?$") & ~models.Q(open_days=""),

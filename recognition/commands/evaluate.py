@@ -10,6 +10,7 @@ import numpy as np
 
 from recognition.commands import (
     evaluate_budget,
+    evaluate_challenge,
     evaluate_clusters,
     evaluate_pad,
     evaluate_presentations,
@@ -55,6 +56,7 @@ def add_to(commands: Commands) -> None:
     evaluate_budget.add_to(kinds)
     evaluate_presentations.add_to(kinds)
     evaluate_clusters.add_to(kinds)
+    evaluate_challenge.add_to(kinds)
 
 
 def _add_verification(kinds: Commands) -> None:

@@ -229,16 +229,35 @@ def test_a_site_manager_may_set_it(client: Client, site: Site) -> None:
     assert Threshold.objects.count() == 2
 
 
-def test_the_detection_of_pictures_is_set_here_too(admin_client: Client, site: Site) -> None:
-    text = admin_client.get(page(site)).content.decode()
-    assert "strict" not in re.findall(r'<option value="([^"]*)"', text)
-    admin_client.post(page(site), {"action": "pad", "pad_policy": "passive"})
+@pytest.mark.parametrize("policy", PadPolicy.values)
+def test_the_policy_against_pictures_is_set_here_too(
+    admin_client: Client, site: Site, policy: str
+) -> None:
+    offered = re.findall(
+        r'<input type="radio" name="pad_policy" value="([^"]*)"',
+        admin_client.get(page(site)).content.decode(),
+    )
+    assert offered == PadPolicy.values
+    admin_client.post(page(site), {"action": "pad", "pad_policy": policy})
     site.refresh_from_db()
-    assert site.pad_policy == PadPolicy.PASSIVE
-    assert AuditEntry.objects.filter(action="change_site").exists()
-    admin_client.post(page(site), {"action": "pad", "pad_policy": "strict"})
+    assert site.pad_policy == policy
+    entry = AuditEntry.objects.filter(action="change_site").get()
+    assert (entry.actor, entry.detail["pad_policy"]) == ("user:admin", policy)
+
+
+def test_a_policy_that_there_is_not_is_refused(admin_client: Client, site: Site) -> None:
+    before = site.pad_policy
+    admin_client.post(page(site), {"action": "pad", "pad_policy": "sometimes"})
     site.refresh_from_db()
-    assert site.pad_policy == PadPolicy.PASSIVE
+    assert site.pad_policy == before
+
+
+def test_it_says_what_each_policy_protects_from_and_costs(admin_client: Client, site: Site) -> None:
+    text = unescape(admin_client.get(page(site)).content.decode())
+    assert "0 of 105 frames taken for a face (at most 2.8 % with 95 % confidence)" in text
+    assert "0 of 170 frames refused" in text
+    assert text.count("not evaluated") >= 6
+    assert "needs PIN or badge" in text
 
 
 def test_it_says_how_the_survey_stands(admin_client: Client, version: ModelVersion) -> None:

@@ -10,11 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recognition import challenge
 from recognition.carried import dump, load
+from recognition.challenge import Challenge, Look, Movement
 from recognition.tracking import Moment, Presentation, follow
 from tests.recognition.test_tracking import ANNA, BERT, HAND, LIKENESS, face, walk
 
 BASIS = "model 1 key 1"
+LOOKS = (Look(1_000_000, 1.5, -2.0), Look(1_000_100, 0.0, 3.0))
+
+
+def going_on() -> Challenge:
+    """A challenge whose first movement was made."""
+    begun = challenge.begun((Movement.LEFT, Movement.UP), LOOKS, 7, ANNA)
+    assert begun is not None
+    going = challenge.prompted(begun, 1_000_150)
+    for number in (5, 6, 7):
+        going = challenge.advanced(going, Look(1_000_000 + 100 * number, 30, 0), same=True)
+    return going
 
 
 class TestCarried:
@@ -82,12 +95,61 @@ class TestCarried:
         ("trail", [[0.5, 0.5, 80, None]]),
         ("trail", [[0, float("nan"), 80, None]]),
         ("trail", [[0, 0.5, 80, None]] * 65),
+        ("looks", None),
+        ("looks", [[0, 1.0]]),
+        ("looks", [[0.5, 1.0, 2.0]]),
+        ("looks", [[0, float("nan"), 2.0]]),
+        ("looks", [[0, 1.0, 2.0]] * 97),
+        ("challenge", 5),
+        ("challenge", {}),
+        ("challenge", []),
     )
 
     @pytest.mark.parametrize(("name", "value"), FAULTS)
     def test_a_field_of_the_wrong_form_is_refused(self, name: str, value: object) -> None:
         raw = json.loads(dump(walk([face(ANNA)])[-1].present, BASIS))
         raw["presentations"][0][name] = value
+        with pytest.raises(ValueError):  # noqa: PT011
+            load(json.dumps(raw).encode(), BASIS)
+
+    def test_a_challenge_comes_back_as_it_was(self) -> None:
+        before = replace(walk([face(ANNA)])[-1].present[0], challenge=going_on(), looks=LOOKS)
+        (after,) = load(dump([before], BASIS), BASIS)
+        assert after.looks == LOOKS
+        assert after.challenge is not None
+        for name in Challenge.__slots__:
+            one, other = (getattr(kept, name) for kept in (going_on(), after.challenge))
+            assert np.array_equal(one, other) if name == "anchor" else one == other, name
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("person", "7"),
+            ("person", None),
+            ("steps", []),
+            ("steps", [["LEFT", 0, 0]]),
+            ("steps", [["BACKWARDS", 0, 0, 0]]),
+            ("steps", [["LEFT", 0, 0.5, 0]]),
+            ("level", [1.0]),
+            ("level", [1.0, float("nan")]),
+            ("level", [True, 1.0]),
+            ("anchor", "AADAfw=="),
+            ("anchor", "AAAAAA=="),
+            ("anchor", None),
+            ("seen_ms", None),
+            ("held", "two"),
+            ("astray", 1.5),
+            ("end", "PASSED"),
+            ("end", 1),
+            ("end", "FULFILLED"),
+            ("record", [[0, 1, None]]),
+            ("more", 1),
+        ],
+    )
+    def test_a_challenge_of_another_form_is_refused(self, name: str, value: object) -> None:
+        before = replace(walk([face(ANNA)])[-1].present[0], challenge=going_on())
+        raw = json.loads(dump([before], BASIS))
+        raw["presentations"][0]["challenge"][name] = value
         with pytest.raises(ValueError):  # noqa: PT011
             load(json.dumps(raw).encode(), BASIS)
 

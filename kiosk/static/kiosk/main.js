@@ -7,6 +7,7 @@ import { announce, showPlace, showState, texts } from "./messages.js";
 import { Motion } from "./motion.js";
 import { Overlay } from "./overlay.js";
 import { askForPairing, codeInAddress } from "./pairing.js";
+import { endPrompt, showPrompt } from "./prompt.js";
 import { SignIn } from "./sign-in.js";
 import { Stream } from "./stream.js";
 
@@ -92,7 +93,10 @@ function take(message) {
     if (message.faces.length) faceSeenAt = performance.now();
     overlay.show(message);
     showLive();
+  } else if (message.type === "prompt") {
+    showPrompt(message);
   } else if (message.type === "decision") {
+    endPrompt(message.presentation);
     if (!signIn.take(message)) announce(message);
   } else if (message.type === "error" && message.code === "BUSY") {
     setProblem("stream", "busy");
