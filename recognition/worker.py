@@ -6,67 +6,27 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
-import numpy as np
 import redis
-from django.conf import settings
 from django.db import DatabaseError
-from django.utils import timezone
 
-from accesscontrol import (
-    assurance,
-    crypto,
-    decisions,
-    keyring,
-    notify,
-    step_ups,
-    thresholds,
-    visits,
-)
-from accesscontrol.challenges import ChallengeRule
-from accesscontrol.decisions import (
-    Candidate,
-    Evidence,
-    KioskShutOutError,
-    PadRule,
-    Policy,
-    Verdict,
-)
+from accesscontrol import crypto, notify
 from accesscontrol.frames import Frame, FrameOutlet, now_ms
-from accesscontrol.gallery import Probe, nearest
-from accesscontrol.lanes import Lane
 from accesscontrol.model_versions import ModelFacts
-from accesscontrol.models import Kiosk, ModelVersion, Outcome
-from recognition import answers, asking, carried, challenge, isolation, pacing, tracking
+from accesscontrol.models import Kiosk, ModelVersion
+from recognition import answers, asking, carried, isolation, pacing, tracking
+from recognition.deciding import Decider, retried, rotation
 from recognition.following import Follower, ModelInUse
-from recognition.pad_threshold import pad_threshold
 from recognition.pipeline import Pipeline
-from recognition.scene import (
-    Scene,
-    asks_for_challenge,
-    asks_for_pad,
-    evidence_of,
-    sightings,
-    streaming_kiosks,
-)
+from recognition.scene import Scene, sightings, streaming_kiosks
 from recognition.shadow import Shadowing
 from recognition.tracking import Moment, Presentation, Vector
 from recognition.watching import Watched, analyse
 
 logger = logging.getLogger(__name__)
 
-FEWEST_PAD_FRAMES = 3
-"""Faces with a presentation-attack score that an acceptance needs, at a site that asks for it."""
-PATIENCE_MS = 3_000
-"""How long a presentation may gather evidence before it is refused."""
-RETRY_MS = 3_000
-"""A person still there this long after a refusal is tried anew."""
-LOWEST_QUALITY = 0.25
-"""Of a presentation's best face, which then could not reach any threshold in use: its person
-is told what to mend instead of "not recognised". In the kiosk clips no single face is below."""
 LONGEST_DRAIN_S = 1.0
 
 
@@ -85,13 +45,10 @@ class Recogniser:
     ) -> None:
         self._model = ModelInUse(pipeline, facts, follower)
         self._outlet = outlet
-        self._shadowing = Shadowing(self._model, self._rotation, outlet.waiting)
+        self._shadowing = Shadowing(self._model, rotation, outlet.waiting)
         self._name = uuid.uuid4().hex
         self._pace, self._leads = pacing.Pace(), pacing.Leads()
-        model = pipeline.pad_model
-        self._pad_rule = PadRule(
-            f"{model.name} {model.version}", pad_threshold(model), FEWEST_PAD_FRAMES
-        )
+        self._decider = Decider(self._model, outlet, self._name)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -163,7 +120,7 @@ class Recogniser:
     def _recognise(self, frames: Sequence[Frame], kept: set[UUID]) -> None:
         """See, decide, keep; a frame whose kiosk is in `kept` is evidence already, not twice."""
         scenes = self._see([frame for frame in frames if frame.kiosk_id not in kept])
-        self._settle(scenes)
+        self._decider.settle(scenes)
         for scene in scenes:
             self._keep(scene)
             kept.add(scene.kiosk.pk)
@@ -207,15 +164,11 @@ class Recogniser:
             frame.image,
             Moment(frame.sequence, frame.captured_ms, frame.received_ms),
             self._presentations(frame.kiosk_id),
-            self._scores_attacks(kiosk),
+            self._decider.scores_attacks(kiosk),
             lambda result: sightings(result, kiosk, self._rotate),
             self._model.likeness,
             self._outlet.looked_ms(frame.kiosk_id),
         )
-
-    def _scores_attacks(self, kiosk: Kiosk) -> bool:
-        """Whether the site asks for it and the score can say anything: else it is time lost."""
-        return asks_for_pad(kiosk) and self._pad_rule.threshold is not None
 
     def _presentations(self, kiosk_id: UUID) -> list[Presentation]:
         state = self._outlet.load_tracks(kiosk_id)
@@ -226,16 +179,12 @@ class Recogniser:
             return []
         return [p for p in present if p.total.size == self.version().dimension]
 
-    def _rotation(self) -> tuple[str, bytes]:
-        keys = keyring.load(settings.KEYRING_PATH).templates
-        return keys.current, keys.key(keys.current)
-
     def _rotate(self, embedding: Vector) -> Vector:
-        return crypto.rotate(embedding, self._rotation()[1])
+        return crypto.rotate(embedding, rotation()[1])
 
     def _basis(self) -> str:
         """What the embeddings of presentations go by: those of another basis begin anew."""
-        return f"{self.version().sha256} {self._rotation()[0]}"
+        return f"{self.version().sha256} {rotation()[0]}"
 
     def _close(self, held: Sequence[UUID], *, rested: bool) -> None:
         """Decide what is still open at kiosks before which nobody stands any more."""
@@ -270,126 +219,16 @@ class Recogniser:
             if rested:
                 tracks = tracking.Tracks([], present)
             scenes.append(Scene(kiosks[kiosk_id], moment, tracks, closing=rested))
-        self._settle(scenes)
+        self._decider.settle(scenes)
         for scene in scenes:
             self._keep(scene)
             self._answer(scene)
         self._shadowing.answered += scenes
 
-    def _settle(self, scenes: Sequence[Scene]) -> None:
-        """Search all ripe presentations in one query, decide, record, and tell the kiosks."""
-        ripe = [
-            (scene, presentation, gone)
-            for scene in scenes
-            for gone, presentations in ((False, scene.tracks.present), (True, scene.tracks.gone))
-            for presentation in presentations
-            if presentation.frames and not presentation.settled
-        ]
-        begun = now_ms()
-        found = self._search([(scene, presentation) for scene, presentation, _ in ripe])
-        for scene, _, _ in ripe:
-            scene.trace["search_ms"] = now_ms() - begun
-        for (scene, presentation, gone), candidates in zip(ripe, found, strict=True):
-            if not scene.failed:
-                self._decide(scene, presentation, candidates, gone=gone)
-
-    def _search(self, ripe: Sequence[tuple[Scene, Presentation]]) -> list[list[Candidate] | None]:
-        """Candidates for each presentation; None for one whose probe has no direction."""
-        rotation_id, _ = self._rotation()
-        version = self.version()
-        sound = [
-            bool(abs(np.linalg.norm(presentation.probe) - 1) < 1e-3) for _, presentation in ripe
-        ]
-        probes = [
-            Probe(scene.kiosk.site_id, presentation.probe)
-            for (scene, presentation), is_sound in zip(ripe, sound, strict=True)
-            if is_sound
-        ]
-        found = iter(nearest(probes, version, rotation_id))
-        return [next(found) if is_sound else None for is_sound in sound]
-
-    def _decide(
-        self,
-        scene: Scene,
-        presentation: Presentation,
-        candidates: list[Candidate] | None,
-        *,
-        gone: bool,
-    ) -> None:
-        policy = self._policy(scene.kiosk)
-        evidence = evidence_of(presentation, scene.trace)
-        verdict = decisions.decide(evidence, candidates, policy, timezone.now())
-        if verdict.best and policy and verdict.best.score >= policy.threshold:
-            verdict = self._by_lanes(scene.kiosk, evidence, verdict, verdict.best)
-        if verdict.outcome is Outcome.CHALLENGE and verdict.best and not gone:
-            shown = self._outlet.challenges
-            presentation = asking.ask(scene, presentation, verdict.best.employee_id, shown)
-        over = gone or asking.is_over(scene, presentation, verdict.outcome, patience_ms=PATIENCE_MS)
-        if not (verdict.accepted or over) or not self._outlet.holds(scene.kiosk.pk, self._name):
-            return
-        pair = None if gone else step_ups.pair_to_ask(evidence, verdict, candidates or (), policy)
-        if pair:
-            evidence = step_ups.with_offer(evidence, pair)
-        try:
-            recorded = decisions.record_decision(
-                scene.kiosk.pk, evidence, verdict, policy, candidates or ()
-            )
-        except KioskShutOutError:
-            scene.failed = True
-            notify.close_kiosk(scene.kiosk.pk, "revoked")
-            return
-        scene.decided.append(recorded.decision)
-        settled = replace(presentation, settled=step_ups.settled_as(recorded.decision))
-        scene.tracks = replace(
-            scene.tracks,
-            present=[settled if p.id == settled.id else p for p in scene.tracks.present],
-        )
-        if settled.settled == Outcome.AT_OTHER_KIOSK:
-            return  # who stands elsewhere is answered there
-        # The transaction is committed: from here on a person may read it.
-        message = decisions.kiosk_message(recorded, presentation.sequence)
-        notify.send_to_kiosk(scene.kiosk.pk, step_ups.asks(message, recorded))
-        visits.keep_visit(recorded.decision, presentation.probe, self._rotation()[0])
-
-    def _by_lanes(
-        self, kiosk: Kiosk, evidence: Evidence, verdict: Verdict, best: Candidate
-    ) -> Verdict:
-        """Of kiosks that see a person at once, only the one that sees them largest accepts."""
-        here = (Outcome.ACCEPTED, Outcome.CHALLENGE)
-        if verdict.outcome not in (*here, Outcome.LOW_QUALITY):
-            return verdict
-        seen_ms = round(evidence.received_at.timestamp() * 1000)
-        mine = Lane(kiosk.pk, round(evidence.face_share, 5), seen_ms)
-        nearer = self._outlet.lanes.nearer(kiosk.site_id, best.employee_id, mine)
-        if nearer is None or verdict.outcome not in here:
-            return verdict
-        return Verdict(Outcome.AT_OTHER_KIOSK, best, verdict.second)
-
-    def _policy(self, kiosk: Kiosk) -> Policy | None:
-        version = self.version()
-        if not self._model.decides:
-            return None  # another model is in use, which this worker does not have
-        row = thresholds.in_force(kiosk.site_id, version.pk)
-        if row is None:
-            return None
-        return Policy(
-            threshold_id=row.pk,
-            model_version_id=version.pk,
-            threshold=row.value,
-            margin=row.margin,
-            fewest_frames=assurance.FEWEST_FRAMES,
-            smallest_face=float(kiosk.deciding_face or kiosk.smallest_face),
-            lowest_quality=LOWEST_QUALITY,
-            pad=self._pad_rule if asks_for_pad(kiosk) else None,
-            doubtful_frames=assurance.DOUBTFUL_FRAMES,
-            clear_lead=thresholds.default_margin(version),
-            challenge=ChallengeRule(challenge.STEPS) if asks_for_challenge(kiosk) else None,
-        )
-
     def _keep(self, scene: Scene) -> None:
         """Save what goes on for the next frame."""
         asking.prompt(scene)
-        present = [_retried(p, scene.moment) for p in scene.tracks.present]
+        present = [retried(p, scene.moment) for p in scene.tracks.present]
         kiosk_id = scene.kiosk.pk
         if self._outlet.holds(kiosk_id, self._name):
             dumped = present and not scene.failed
@@ -412,16 +251,6 @@ class Recogniser:
 
 # About none of the frames: everything waits until it is back.
 AWAY = (DatabaseError, redis.RedisError)
-
-
-def _retried(presentation: Presentation, moment: Moment) -> Presentation:
-    """Somebody still there some time after a refusal gets a new presentation."""
-    refused = presentation.settled not in ("", Outcome.ACCEPTED, step_ups.SETTLED)
-    asked = presentation.challenge
-    ended_ms = asked.ended_ms if asked else presentation.first_received_ms + PATIENCE_MS
-    if refused and moment.received_ms - ended_ms >= RETRY_MS:
-        return tracking.restart(presentation, moment)
-    return presentation
 
 
 def _last_seen(present: Sequence[Presentation]) -> int:

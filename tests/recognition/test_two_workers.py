@@ -132,7 +132,7 @@ def test_after_a_kill_another_goes_on_with_the_same_presentation(
 ) -> None:
     monkeypatch.setattr("recognition.tracking.GONE_AFTER_MS", 60_000)
     monkeypatch.setattr("recognition.tracking.LONGEST_HIDDEN_MS", 60_000)
-    monkeypatch.setattr("recognition.worker.PATIENCE_MS", 60_000)
+    monkeypatch.setattr("recognition.deciding.PATIENCE_MS", 60_000)
     outlet, worker = FrameOutlet.connect(), Eyes().recogniser(FrameOutlet.connect())
     assert heard(other_process) == "ready"
     screen.show(jpeg_bytes())

@@ -12,7 +12,7 @@ import redis
 from accesscontrol import assurance, kiosks
 from accesscontrol.frames import FrameOutlet, now_ms
 from accesscontrol.models import Decision, Employee, ModelVersion, Outcome, Punch, Site
-from recognition import carried, tracking, worker
+from recognition import carried, deciding, tracking
 from recognition.pipeline import Pipeline
 from recognition.tasks import model_facts
 from recognition.types import Pixels
@@ -102,7 +102,7 @@ class TestWalkUp:
         portraits: dict[str, Pixels],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(worker, "LOWEST_QUALITY", 0.5)
+        monkeypatch.setattr(deciding, "LOWEST_QUALITY", 0.5)
         walk_up(screen, recogniser, [picture(portraits["obama2.jpg"] // 14)] * 3)
         screen.rest()
         recogniser.drain()
@@ -134,7 +134,7 @@ class TestWalkUp:
         stranger: list[bytes],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(worker, "PATIENCE_MS", 50)
+        monkeypatch.setattr(deciding, "PATIENCE_MS", 50)
         begun = now_ms() - 100
         for after in (0, 20, 40):
             screen.show(stranger[0], received_ms=begun + after)
@@ -152,8 +152,8 @@ class TestWalkUp:
         stranger: list[bytes],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(worker, "PATIENCE_MS", 50)
-        monkeypatch.setattr(worker, "RETRY_MS", 60)
+        monkeypatch.setattr(deciding, "PATIENCE_MS", 50)
+        monkeypatch.setattr(deciding, "RETRY_MS", 60)
         begun = now_ms() - 200
         for after in (0, 20, 40, 60, 80, 100):
             screen.show(stranger[0], received_ms=begun + after)

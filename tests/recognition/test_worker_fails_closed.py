@@ -148,7 +148,7 @@ def found(*results: Callable[[list[Any]], Any]) -> Fault:
     def fault(door: Door, dice: random.Random) -> None:
         spoil = dice.choice(results)
         door.monkeypatch.setattr(
-            "recognition.worker.nearest", lambda *given: spoil(nearest(*given))
+            "recognition.deciding.nearest", lambda *given: spoil(nearest(*given))
         )
 
     return fault
@@ -183,7 +183,7 @@ def gone_after_the_search(door: Door, dice: random.Random) -> None:
         change()
         return candidates
 
-    door.monkeypatch.setattr("recognition.worker.nearest", searched)
+    door.monkeypatch.setattr("recognition.deciding.nearest", searched)
 
 
 STATEMENTS: list[str] = []

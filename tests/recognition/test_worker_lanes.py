@@ -168,7 +168,7 @@ class TestTwoKiosksSeeTheSamePerson:
         beside, before = screen_at(site), screen_at(site)
         walk_up(before, recogniser, [near])
         walk_up(beside, recogniser, [left])
-        monkeypatch.setattr("recognition.worker.PATIENCE_MS", 0)
+        monkeypatch.setattr("recognition.deciding.PATIENCE_MS", 0)
         walk_up(beside, recogniser, [left])
         assert Decision.objects.get().outcome == Outcome.AT_OTHER_KIOSK
         first, second = (message["faces"] for message in beside.heard())

@@ -10,7 +10,7 @@ import redis
 from accesscontrol import credentials, look_alikes, sign_in
 from accesscontrol.frames import FrameOutlet
 from accesscontrol.models import Decision, Employee, Outcome, Punch, Site
-from recognition import worker
+from recognition import deciding
 from recognition.pipeline import Pipeline
 from recognition.tasks import model_facts
 from recognition.types import Pixels
@@ -63,8 +63,8 @@ def test_who_cannot_be_told_apart_is_asked_once_and_let_in_by_their_pin(
     portraits: dict[str, Pixels],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "PATIENCE_MS", 1)
-    monkeypatch.setattr(worker, "RETRY_MS", 1)
+    monkeypatch.setattr(deciding, "PATIENCE_MS", 1)
+    monkeypatch.setattr(deciding, "RETRY_MS", 1)
     for _ in range(6):
         screen.show(picture(portraits["obama2.jpg"]))
         recogniser.drain()
