@@ -196,13 +196,6 @@ def _assured(
     return Outcome.ACCEPTED if rule.is_enough(lead, evidence.frames, good) else Outcome.LOW_QUALITY
 
 
-def is_match_but_for_the_second(verdict: Verdict, evidence: Evidence, policy: Policy) -> bool:
-    """Whether only the second-best person stands between the best one and an acceptance."""
-    if verdict.outcome is not Outcome.AMBIGUOUS or verdict.best is None:
-        return False
-    return _assured(verdict.best, None, evidence, policy) is Outcome.ACCEPTED
-
-
 def _is_score(score: float) -> bool:
     return math.isfinite(score) and -1.01 <= score <= 1.01  # room for halfvec's rounding
 

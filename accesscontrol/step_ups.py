@@ -19,7 +19,7 @@ from accesscontrol.decisions import (
     Policy,
     Recorded,
     Verdict,
-    is_match_but_for_the_second,
+    decide,
 )
 from accesscontrol.look_alikes import pair_of
 from accesscontrol.models import Badge, Decision, Employee, LookAlike, Outcome, Pin
@@ -45,9 +45,9 @@ def pair_to_ask(
     nobody else is within the margin, and one of the two has something to answer with.
     """
     best, second = verdict.best, verdict.second
-    if policy is None or best is None or second is None:
+    if verdict.outcome is not Outcome.AMBIGUOUS or policy is None or best is None or second is None:
         return None
-    if not is_match_but_for_the_second(verdict, evidence, policy):
+    if not decide(evidence, [best], policy, evidence.received_at).accepted:
         return None
     within = [c for c in candidates if best.score - c.score < policy.margin]
     if {c.employee_id for c in within} != {best.employee_id, second.employee_id}:
