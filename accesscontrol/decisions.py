@@ -219,13 +219,6 @@ def _challenged(best: Candidate, evidence: Evidence, policy: Policy) -> Outcome:
     return Outcome.ACCEPTED if met else Outcome.CHALLENGE
 
 
-def is_match_but_for_the_second(verdict: Verdict, evidence: Evidence, policy: Policy) -> bool:
-    """Whether only the second-best person stands between the best one and an acceptance."""
-    if verdict.outcome is not Outcome.AMBIGUOUS or verdict.best is None:
-        return False
-    return _too_brief(verdict.best, None, evidence, policy) is None
-
-
 def _is_score(score: float) -> bool:
     return math.isfinite(score) and -1.01 <= score <= 1.01  # room for halfvec's rounding
 

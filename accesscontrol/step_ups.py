@@ -19,7 +19,7 @@ from accesscontrol.decisions import (
     Policy,
     Recorded,
     Verdict,
-    is_match_but_for_the_second,
+    decide,
 )
 from accesscontrol.look_alikes import pair_of
 from accesscontrol.models import Badge, Decision, Employee, LookAlike, Outcome, Pin
@@ -45,10 +45,11 @@ def pair_to_ask(
     nobody else is within the margin, and one of the two has something to answer with.
     """
     best, second = verdict.best, verdict.second
-    if policy is None or best is None or second is None:
+    if verdict.outcome is not Outcome.AMBIGUOUS or policy is None or best is None or second is None:
         return None
-    if not is_match_but_for_the_second(verdict, evidence, policy):
-        return None
+    alone = decide(evidence, [best], policy, evidence.received_at)
+    if alone.outcome not in (Outcome.ACCEPTED, Outcome.CHALLENGE):
+        return None  # at a strict site the PIN stands for the movement, too
     within = [c for c in candidates if best.score - c.score < policy.margin]
     if {c.employee_id for c in within} != {best.employee_id, second.employee_id}:
         return None

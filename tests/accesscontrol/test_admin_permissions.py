@@ -12,6 +12,7 @@ from accesscontrol.models import AuditEntry, Consent, Correction, EnrolmentPhoto
 from tests.factories import (
     ConsentFactory,
     DecisionFactory,
+    EmployeeFactory,
     KioskFactory,
     PhotoFactory,
     PunchFactory,
@@ -52,6 +53,7 @@ def addresses(photo: EnrolmentPhoto) -> dict[str, tuple[str, str]]:
     """Every view of ours: method and address."""
     kiosk = KioskFactory.create(paired=True)
     decision = DecisionFactory.create(site=kiosk.site, kiosk=kiosk)
+    other = EmployeeFactory.create()
     employee = [photo.employee_id]
     one = [photo.employee_id, photo.pk]
 
@@ -71,12 +73,21 @@ def addresses(photo: EnrolmentPhoto) -> dict[str, tuple[str, str]]:
         "not me page": ("GET", url("decision_not_me", [decision.pk])),
         "this was page": ("GET", url("decision_was", [decision.pk])),
         "gallery health": ("GET", url("employee_health")),
+        "PIN page": ("GET", url("employee_pin", [*employee])),
+        "random PIN page": ("GET", url("employee_random_pin", [*employee])),
+        "revoke PIN page": ("GET", url("employee_revoke_pin", [*employee])),
+        "badge": ("POST", url("employee_badge", [*employee])),
+        "lift lock": ("POST", url("employee_lift_lock", [*employee])),
+        "lift kiosk's lock": ("POST", url("kiosk_lift", [kiosk.pk])),
+        "two people page": ("GET", url("employee_two_people", [*employee, other.pk])),
+        "end pair page": ("GET", url("employee_end_pair", [*employee, other.pk])),
     }
 
 
 HR_VIEWS = {
     "consent", "withdraw page", "upload", "state", "image", "delete page", "export", "not me page",
-    "this was page", "gallery health",
+    "this was page", "gallery health", "PIN page", "random PIN page", "revoke PIN page", "badge",
+    "lift lock", "lift kiosk's lock", "two people page", "end pair page",
 }  # fmt: skip
 
 

@@ -12,11 +12,21 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from accesscontrol import credentials, decisions, enrolment, keyring, look_alikes, sign_in, step_ups
+from accesscontrol import (
+    budgets,
+    credentials,
+    decisions,
+    enrolment,
+    keyring,
+    look_alikes,
+    sign_in,
+    step_ups,
+)
 from accesscontrol.admin.why import why
 from accesscontrol.credentials import CredentialError
 from accesscontrol.decisions import Policy, Recorded
 from accesscontrol.gallery import Probe, nearest
+from accesscontrol.gallery_health import REPEATED, gallery_health
 from accesscontrol.models import (
     Decision,
     Employee,
@@ -27,6 +37,7 @@ from accesscontrol.models import (
     Punch,
     Site,
 )
+from accesscontrol.replay import replay
 from accesscontrol.throttling import Refused
 from tests.concurrency import at_once, errors
 from tests.constraints import refused
@@ -322,6 +333,37 @@ class TestThePair:
         low, high = sorted((twins.asha.pk, twins.bela.pk))
         with refused("look_alikes_lower_number_first"):
             LookAlike.objects.create(one_id=high, other_id=low)
+
+
+class TestCounted:
+    def test_a_refusal_that_its_pin_settled_asks_for_no_new_photo(
+        self, twins: Twins, pair: LookAlike
+    ) -> None:
+        def proposed() -> list[Employee]:
+            found = gallery_health(twins.site, Employee.objects.all()).proposals
+            return [proposal.employee for proposal in found]
+
+        asked = [twins.walk_up() for _ in range(REPEATED)]
+        assert proposed() == [twins.asha]
+        for refusal in asked:
+            twins.answer(refusal, pin=PIN)
+        assert proposed() == []
+
+    def test_one_walk_up_is_one_and_its_acceptance_no_acceptance_by_likeness(
+        self, twins: Twins, pair: LookAlike
+    ) -> None:
+        twins.answer(twins.walk_up(), pin=PIN)
+        signed_in(twins.kiosk, attempt(number=twins.asha.number, pin=PIN))
+        assert budgets.traffic(twins.site).decisions == 1
+        version, policy = active_model_version(), twins.policy
+        again = replay(
+            twins.site.pk,
+            version.pk,
+            threshold=policy.threshold,
+            margin=policy.margin,
+            until=timezone.now(),
+        )
+        assert (again.decisions, again.changes) == (1, {})
 
 
 class TestInvariants:
