@@ -80,18 +80,7 @@ def put_down(
         for group in groups
     ]
     left = [group for group in left if group.visits]
-    going_on = continued([group.visits for group in left], before)
-    made = iter(
-        Visitor.objects.bulk_create(
-            Visitor(policy=policy, model_version=version)
-            for group, visitor in zip(left, going_on, strict=True)
-            if visitor is None and len(group.visits) >= COMING_AGAIN
-        )
-    )
-    owners = [
-        next(made).pk if visitor is None and len(group.visits) >= COMING_AGAIN else visitor
-        for group, visitor in zip(left, going_on, strict=True)
-    ]
+    owners = _owners(policy, version, left, before)
     _give_visits(left, owners, before)
     _say_who_is_near(left, owners, allowed)
     Visitor.objects.filter(policy=policy, visits__isnull=True).delete()
@@ -119,6 +108,25 @@ def continued(
             found[place] = visitor
             taken.add(visitor)
     return found
+
+
+def _owners(
+    policy: VisitorPolicy,
+    version: ModelVersion,
+    groups: Sequence[Group],
+    before: Mapping[int, int | None],
+) -> list[int | None]:
+    """For each group the visitor that it is of: one that goes on, a new one, or none."""
+    owners = continued([group.visits for group in groups], before)
+    new = [
+        place
+        for place, group in enumerate(groups)
+        if owners[place] is None and len(group.visits) >= COMING_AGAIN
+    ]
+    made = Visitor.objects.bulk_create(Visitor(policy=policy, model_version=version) for _ in new)
+    for place, visitor in zip(new, made, strict=True):
+        owners[place] = visitor.pk
+    return owners
 
 
 def _give_visits(

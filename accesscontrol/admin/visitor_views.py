@@ -104,10 +104,11 @@ def _row(line: VisitorLine, site: Site) -> dict[str, Any]:
 @require_http_methods(["GET", "POST"])
 def switch_on(request: HttpRequest, pk: int) -> HttpResponse:
     """Keep unknown visitors at a site, or for another number of days."""
+    require_permission(request, "view_site", "view_visitor")
     site = get_object_or_404(_sites(request), pk=pk)
     policy = visitors.policy_of(site)
     needed = "change_visitorpolicy" if policy else "add_visitorpolicy"
-    require_permission(request, "view_site", "view_visitor", needed)
+    require_permission(request, needed)
     known = {"retention_days": policy.retention_days, "purpose": policy.purpose} if policy else None
     form = SwitchOnForm(request.POST or None, initial=known)
     if request.method == "POST" and form.is_valid():
@@ -126,23 +127,28 @@ def switch_on(request: HttpRequest, pk: int) -> HttpResponse:
     return Confirmation(
         title=_("Unknown visitors"),
         question=_("Keep the faces of unknown visitors at %(site)s?") % {"site": site},
-        consequences=(
-            _("Of each person who is refused because nobody enrolled looks like them, a face "
-              "vector is kept for the days below: numbers, encoded with this installation's "
-              "secret. No picture is kept."),
-            _("This is biometric data of people who have not consented. In many countries it is "
-              "forbidden or tightly bound (in the EU: GDPR, article 9). Ask before you switch it "
-              "on; without a clear purpose leave it off."),
-            _("Former employees who withdrew consent cannot be told from strangers: nothing of "
-              "them is kept to tell them by. They will be among the visitors if they come."),
-            _("Visits go by themselves after these days, when the person is enrolled, and when "
-              "the face model changes. Switching off deletes all of them at once."),
-        ),
+        consequences=_meaning(),
         button=_("Change") if policy else _("Switch on"),
         back=_page(site),
         danger=policy is None,
         form=form,
-    ).response(request)  # fmt: skip
+    ).response(request)
+
+
+def _meaning() -> tuple[str, ...]:
+    """What whoever switches it on has to know."""
+    return (
+        _("Of each person who is refused because nobody enrolled looks like them, a face "
+          "vector is kept for the days below: numbers, encoded with this installation's "
+          "secret. No picture is kept."),
+        _("This is biometric data of people who have not consented. In many countries it is "
+          "forbidden or tightly bound (in the EU: GDPR, article 9). Ask before you switch it "
+          "on; without a clear purpose leave it off."),
+        _("Former employees who withdrew consent cannot be told from strangers: nothing of "
+          "them is kept to tell them by. They will be among the visitors if they come."),
+        _("Visits go by themselves after these days, when the person is enrolled, and when "
+          "the face model changes. Switching off deletes all of them at once."),
+    )  # fmt: skip
 
 
 @require_http_methods(["GET", "POST"])

@@ -30,10 +30,13 @@ LISTS = [
     "modelversion",
     "auditentry",
     "user",
+    "visitor",
 ]
 SEEN = {
-    "HR": {"site", "employee", "kiosk", "decision", "punch"},
-    "Site manager": {"site", "employee", "kiosk", "decision", "punch", "threshold"},
+    "HR": {"site", "employee", "kiosk", "decision", "punch", "visitor"},
+    "Site manager": {
+        "site", "employee", "kiosk", "decision", "punch", "threshold", "visitor",
+    },
     "IT": {"site", "kiosk", "decision", "threshold", "modelversion", "auditentry"},
 }  # fmt: skip
 
