@@ -41,7 +41,7 @@ class Environment(BaseSettings):
     """Which embedder workers load: fused; mobilefacenet, its first part alone; or the name of one
     added with: python -m recognition import-model"""
     gatehouse_precision: Literal["auto", "float32", "reduced"] = "auto"
-    """Of the embedders: reduced is 16 bits, which auto takes where the processor is made for it."""
+    """Of the networks: reduced is 16 bits, which auto takes where the processor is made for it."""
     gatehouse_torch_threads: int = Field(default=1, ge=1, le=64)
     gatehouse_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

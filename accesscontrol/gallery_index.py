@@ -30,7 +30,7 @@ MATCH = 0.6
 """Cosine of the probes with the templates they are made from: a poor picture of that person."""
 NEAR = 0.15
 """A runner-up this close to the best must be found, too: it may make a decision ambiguous."""
-EF_SEARCH = (200, 400, 800)
+EF_SEARCH = (200, 280, 400, 560, 800)
 """Entries that a search keeps in view; the fewest that reach LOWEST_RECALL are taken."""
 BATCH = 20
 BUILD_MEMORY = "256MB"

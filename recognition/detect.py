@@ -41,6 +41,10 @@ LARGEST_SEEN = 400
 """The anchors end at 512. Images with room for larger faces are looked at again, reduced more."""
 _COARSER = 8
 
+LEAST_SIDE = 16
+"""Pixels; thinner pictures are given a margin. Nobody is in them, but in bfloat16 OpenVINO takes
+memory it never wrote for part of a picture one or two pixels wide, and sees faces there."""
+
 THRESHOLD = 0.6
 """Least probability of a face."""
 
@@ -160,7 +164,9 @@ def _look(
     net: nn.Module, frames: Tensor, level: Tensor, size: tuple[int, int], largest: float
 ) -> _Found:
     """What the network finds in images of one size, in pixels of the originals of `size`."""
-    seen = _seen(net, level.float(), math.log(THRESHOLD / (1 - THRESHOLD)))
+    below, beside = (max(0, LEAST_SIDE - side) for side in level.shape[2:])
+    picture = nn.functional.pad(level, (0, beside, 0, below)) if below or beside else level
+    seen = _seen(net, picture.float(), math.log(THRESHOLD / (1 - THRESHOLD)))
     sides = np.sqrt((seen.boxes[:, 2:] - seen.boxes[:, :2]).prod(1))
     per_pixel = np.array([size[1] / level.shape[3], size[0] / level.shape[2]])
     near = np.isfinite(sides) & (sides <= largest)

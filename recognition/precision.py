@@ -32,7 +32,7 @@ class ReducedNet(nn.Module):
 
 
 def reduces(precision: Precision, device: torch.device, *, compiled: bool) -> bool:
-    """Whether embedders run in 16 bits; "auto" does so where the processor is made for it.
+    """Whether networks run in 16 bits; "auto" does so where the processor is made for it.
 
     Rounding to 16 bits makes much of little: of two faces that differ in the last bit of a pixel
     the vectors differ by 1e-3. Torch's float32 on the CPU does differ in the last bit from batch

@@ -137,7 +137,7 @@ def anchors(height: int, width: int) -> Tensor:
     return torch.cat(parts)
 
 
-def compile_retinaface(net: RetinaFace, threads: int) -> nn.Module:
+def compile_retinaface(net: RetinaFace, threads: int, *, bfloat16: bool) -> nn.Module:
     """The same network, run by OpenVINO; on the CPU, in evaluation mode."""
     return CompiledNet(
         net,
@@ -146,4 +146,5 @@ def compile_retinaface(net: RetinaFace, threads: int) -> nn.Module:
         any_size=True,
         own_programs=16,  # a few cameras, and the views of one to four faces
         threads=threads,
+        bfloat16=bfloat16,
     )

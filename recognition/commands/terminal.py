@@ -57,7 +57,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None
         "--precision",
         default="auto",
         choices=get_args(Precision),
-        help="of the embedders: reduced is 16 bits, which auto takes where the processor is made "
+        help="of the networks: reduced is 16 bits, which auto takes where the processor is made "
         "for it",
     )
     parser.add_argument(

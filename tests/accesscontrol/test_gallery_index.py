@@ -250,7 +250,7 @@ class TestTending:
         index = gallery.index()
         assert measured is not None
         assert index is not None
-        assert (measured.recall, index.ef_search, index.in_use) == (0.9995, 400, True)
+        assert (measured.recall, index.ef_search, index.in_use) == (0.9995, 280, True)
 
     def test_one_that_never_reaches_it_stays_out_of_use(
         self, gallery: Gallery, monkeypatch: pytest.MonkeyPatch

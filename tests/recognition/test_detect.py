@@ -50,7 +50,7 @@ def test_both_detectors_see_the_same_faces(
         assert face.embedding @ other.embedding > 0.9
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (39, 39), (11, 500)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (600, 2), (39, 39), (11, 500)])
 def test_images_with_room_for_no_face_have_none(pipeline: Pipeline, size: tuple[int, int]) -> None:
     image = np.full((*size, 3), 128, np.uint8)
     assert pipeline.analyse_pixels([image])[0].faces == ()

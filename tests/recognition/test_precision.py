@@ -1,4 +1,4 @@
-"""Embedders in 16-bit arithmetic give nearly the same vectors, and the same in any batch."""
+"""Networks in 16-bit arithmetic give nearly the same vectors, and the same in any batch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def test_reduced_vectors_match_exact_ones(models_dir: Path, portraits: dict[str,
     reduced = Pipeline.load(models_dir, device="cpu", threads=1, precision="reduced")
     for portrait in portraits.values():
         one, other = face(exact, portrait), face(reduced, portrait)
-        np.testing.assert_array_equal(one.points, other.points)
+        width = one.box[2] - one.box[0]
+        np.testing.assert_allclose(one.points, other.points, atol=0.02 * width)
         assert one.embedding is not None
         assert other.embedding is not None
         assert one.embedding @ other.embedding >= 0.999
