@@ -8,8 +8,8 @@ when the server received them.
 The pose is that of a rigid head fitted to five points under scaled orthography. A flat picture,
 however it is tilted or stretched, is an affine image of those points, and the fit's yaw and pitch
 do not change under any affine map: a tilted photo does not turn. What perspective adds is less
-than `TURN` and `RAISE` ask (`evaluate challenge` measures it). A print that is bent like a face
-does seem to turn, but paper bends about one axis at a time, so every sequence asks for both.
+than `TURN` and `RAISE` ask. A print that is bent tightly has a relief, and can turn as a head does:
+`evaluate challenge` measures how often.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Movement(StrEnum):
 SEQUENCES = tuple(
     one
     for one in product(Movement, repeat=STEPS)
-    if 0 < one.count(Movement.UP) < STEPS  # about both axes: paper bends about one only
+    if 0 < one.count(Movement.UP) < STEPS  # both: bent prints turn to a side rather than up
 )
 """What may be asked, each as likely."""
 

@@ -44,7 +44,7 @@ def rows() -> list[Row]:
     as_passive = _("as passive; besides, %s")
     return [
         Row(_("Printed photo, flat"), [accepted, prints, as_passive % flat]),
-        Row(_("Printed photo, bent like a head"), [accepted, unknown, as_passive % bent]),
+        Row(_("Printed photo, bent to a radius of 5 cm"), [accepted, unknown, as_passive % bent]),
         Row(_("Video on a screen (two clips)"), [accepted, replays, as_passive % recorded]),
         Row(_("Picture on a phone, tablet or laptop"), [accepted, unknown, unknown]),
         Row(_("Masks, cut-outs, video fed in behind the camera"), [unknown] * 3),
@@ -54,7 +54,7 @@ def rows() -> list[Row]:
             [
                 _("none"),
                 _("none that is noticed"),
-                _("some 3 to 6 seconds for each acceptance, one person at a time"),
+                _("three movements, at most 18 seconds for each acceptance, one person at a time"),
             ],
         ),
         Row(

@@ -105,7 +105,7 @@ def _clips(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, list[Se
         if path.suffix.lower() in CLIPS
     ]
     if not paths:
-        raise DatasetError("No clips there.")
+        raise DatasetError(f"No clips in {', '.join(map(str, options.clips))}")
     found = {}
     for number, path in enumerate(paths, 1):
         name = f"{path.parent.name}/{path.stem}"

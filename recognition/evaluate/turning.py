@@ -100,7 +100,7 @@ def turned(
     seen_x, seen_y = _upright(columns - centre[0], rows - centre[1], roll, 1 / scale)
     x, y = seen_x.copy(), seen_y.copy()
     for _ in range(_ITERATIONS):  # where on the surface is what is seen here?
-        shown_x, shown_y = _projected(x, y, surface, np.deg2rad(yaw), np.deg2rad(pitch), distance)
+        shown_x, shown_y = projected(x, y, surface, np.deg2rad(yaw), np.deg2rad(pitch), distance)
         x += seen_x - shown_x
         y += seen_y - shown_y
     from_x, from_y = _upright(x, y, -roll, scale)
@@ -119,10 +119,13 @@ def _upright(x: Array, y: Array, roll: float, scale: float) -> tuple[Array, Arra
     return x * cos + y * sin, y * cos - x * sin
 
 
-def _projected(
+def projected(
     x: Array, y: Array, surface: Surface, yaw: float, pitch: float, distance: float
 ) -> tuple[Array, Array]:
-    """Where the camera sees the surface's points, on the plane through the face's mean."""
+    """Where the camera sees the surface's points, on the plane through the face's mean.
+
+    All in distances between the eyes; angles in radians, as in `turned`.
+    """
     depth = surface.depth(x, y) - surface.axis
     across = x * np.cos(yaw) - depth * np.sin(yaw)
     depth = x * np.sin(yaw) + depth * np.cos(yaw)
