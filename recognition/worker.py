@@ -234,7 +234,7 @@ class Recogniser:
             dumped = present and not scene.failed
             state = carried.dump(present, self._basis()) if dumped else None
             lead_ms = self._leads.lead_ms(kiosk_id, present)
-            self._outlet.save_tracks(kiosk_id, state, _last_seen(present), lead_ms=lead_ms)
+            self._outlet.save_tracks(kiosk_id, state, _last_seen(present, scene), lead_ms=lead_ms)
             if scene.frame:
                 self._outlet.note_look(kiosk_id, scene.frame.received_ms)
 
@@ -253,5 +253,8 @@ class Recogniser:
 AWAY = (DatabaseError, redis.RedisError)
 
 
-def _last_seen(present: Sequence[Presentation]) -> int:
-    return max((p.received_ms for p in present), default=0)
+def _last_seen(present: Sequence[Presentation], scene: Scene) -> int:
+    """When somebody was last seen. Whoever the frame shows counts as seen now: however long it
+    took to look at it, their next frame can come only after this."""
+    seen = [p.received_ms for p in present]
+    return now_ms() if scene.frame and scene.frame.received_ms in seen else max(seen, default=0)
