@@ -61,6 +61,7 @@ class Migration(migrations.Migration):
                     ("AT_OTHER_KIOSK", "stands before another kiosk"),
                     ("EMPTY_GALLERY", "nobody is enrolled at this site"),
                     ("NOT_CALIBRATED", "no threshold is set for the model in use"),
+                    ("SIGN_IN_FAILED", "wrong number, PIN or badge"),
                     ("EXPIRED", "the picture came too late"),
                     ("ERROR", "error"),
                 ],
