@@ -31,7 +31,7 @@ Vector = NDArray[np.float32]
 STEPS = 3
 TURN, RAISE = 18.0, 22.0
 """Degrees from looking ahead that are a head turned to the side, or raised: more than people who
-were asked nothing sway (yaw 14, pitch 19), little enough that they are still known by their face.
+were asked nothing sway (yaw 14, pitch 20), little enough that they are still known by their face.
 Looking down is not asked: at 30 degrees a face's likeness to itself falls to where tracking takes
 it for another person."""
 AHEAD, AHEAD_RAISED = 10.0, 14.0
