@@ -18,6 +18,7 @@ from recognition.commands import (
     fetch_faces,
     fetch_models,
     import_model,
+    train,
 )
 from recognition.commands.terminal import say
 from recognition.evaluate.datasets import DatasetError
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m recognition")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     modules = (fetch_models, import_model, fetch_faces, analyse, evaluate, benchmark)
-    for module in (*modules, faiss_environment):
+    for module in (*modules, train, faiss_environment):
         module.add_to(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command

@@ -1,0 +1,52 @@
+"""`train lesson`: what each loss makes of features, on digits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from recognition.commands.terminal import Commands, positive, say, show, show_json
+from recognition.home import home
+from recognition.training.digits import digits
+from recognition.training.lesson import STEPS, summarise, teach
+from recognition.training.lesson_report import write_lesson_report
+
+
+def add_to(commands: Commands) -> None:
+    """Add it to the commands."""
+    parser = commands.add_parser("train", help="learn embedders, and what losses do")
+    kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    lesson = kinds.add_parser("lesson", help="features of digits under each loss, side by side")
+    lesson.add_argument("--steps", type=positive, default=STEPS, help="of each loss (%(default)s)")
+    lesson.add_argument("--seed", type=int, default=0)
+    lesson.add_argument("--threads", type=positive, metavar="N", help="of torch")
+    lesson.add_argument("--json", action="store_true", help="print one JSON object")
+    lesson.add_argument(
+        "--report", type=Path, metavar="DIR", help="write the figures and the picture there"
+    )
+    lesson.set_defaults(command=_lesson)
+
+
+def _lesson(options: argparse.Namespace) -> int:
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    learn, unseen = digits(home(), say=say)
+    learnt = teach(
+        learn,
+        unseen,
+        steps=options.steps,
+        seed=options.seed,
+        progress=lambda name: say(f"{name} ..."),
+    )
+    figures = summarise(learnt)
+    if options.report:
+        write_lesson_report(options.report, figures, learnt)
+        say(f"report in {options.report}")
+    if options.json:
+        show_json(figures)
+    else:
+        show(json.dumps(figures, indent=2))
+    return 0
