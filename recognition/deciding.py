@@ -9,7 +9,16 @@ import numpy as np
 from django.conf import settings
 from django.utils import timezone
 
-from accesscontrol import assurance, decisions, keyring, notify, step_ups, thresholds, visits
+from accesscontrol import (
+    assurance,
+    decisions,
+    keyring,
+    model_versions,
+    notify,
+    step_ups,
+    thresholds,
+    visits,
+)
 from accesscontrol.challenges import ChallengeRule
 from accesscontrol.decisions import (
     Candidate,
@@ -148,8 +157,10 @@ class Decider:
 
     def _policy_of(self, kiosk: Kiosk) -> Policy | None:
         version = self._model.version()
-        if not self._model.decides:
-            return None  # another model is in use, which this worker does not have
+        # Asked each time: a switch may have come since the batch began, or to a model that is not
+        # installed here. Whoever is still there is looked at again, by the model in use.
+        if not self._model.is_in_use(model_versions.active()):
+            return None
         row = thresholds.in_force(kiosk.site_id, version.pk)
         if row is None:
             return None

@@ -140,7 +140,6 @@ class ModelInUse:
     def __init__(self, pipeline: Pipeline, facts: ModelFacts, follower: Follower | None) -> None:
         self.pipeline = pipeline
         self.likeness = Likeness.by_rates(facts.calibration.get("thresholds", {}))
-        self.decides = False
         self._facts = facts
         self._follower = follower
         self._version: ModelVersion | None = None
@@ -173,8 +172,11 @@ class ModelInUse:
             if active is not None and active.pk != version.pk:
                 self._take_up(active, self._follower.pipeline_of(active))
             self._follower.attend(reports, worker)
-        self.decides = active is not None and active.pk == self.version().pk
-        return self.decides
+        return self.is_in_use(active)
+
+    def is_in_use(self, active: ModelVersion | None) -> bool:
+        """Whether the active model is this one."""
+        return active is not None and active.pk == self.version().pk
 
     def _take_up(self, version: ModelVersion, pipeline: Pipeline | None) -> None:
         if pipeline is None:
