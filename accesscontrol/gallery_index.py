@@ -120,7 +120,7 @@ def build(gallery: Gallery) -> GalleryIndex:
             cursor.execute(
                 f'CREATE INDEX CONCURRENTLY "{gallery.index_name}" ON {gallery.table} USING hnsw'
                 f" ((embedding::halfvec({gallery.version.dimension})) halfvec_ip_ops)"
-                " WITH (m = 16, ef_construction = 200)"
+                " WITH (m = 24, ef_construction = 300)"
                 " WHERE model_version_id = %s AND rotation_id = %s",
                 [gallery.version.pk, gallery.rotation_id],
             )
