@@ -91,7 +91,6 @@ def _whole(value: object) -> int:
 
 
 def _finite(value: object) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError("angles are finite numbers")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)

@@ -129,8 +129,12 @@ def teach(
         progress(name)
         torch.manual_seed(seed)  # the same start for all
         net = DigitNet()
-        _train(net, make(), learn, steps=steps, seed=seed)
-        found.append(_measure(name, _features(net, learn), learn, _features(net, unseen), unseen))
+        loss = make()
+        _train(net, loss, learn, steps=steps, seed=seed)
+        seen, features = _features(net, learn), _features(net, unseen)
+        if isinstance(loss, TripletLoss | ArcFaceLoss):  # which only look at angles
+            seen, features = _unit(seen), _unit(features)
+        found.append(_measure(name, seen, learn, features, unseen))
     return found
 
 
@@ -206,13 +210,12 @@ def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def _features(net: DigitNet, shown: Digits) -> Floats:
     with torch.inference_mode():
-        return net.eval()(shown.images).double().numpy()  # type: ignore[no-any-return]
+        features: Tensor = net.eval()(shown.images)
+    return features.double().numpy()
 
 
 def _measure(name: str, seen: Floats, learn: Digits, features: Floats, unseen: Digits) -> Learnt:
     labels = unseen.labels.numpy()
-    if name in ("triplet, semi-hard", "ArcFace"):  # which only look at angles
-        seen, features = _unit(seen), _unit(features)
     known = _means(seen, learn.labels.numpy())
     nearest = np.linalg.norm(features[:, None] - known, axis=2).argmin(1)
     means = _means(features, labels)
