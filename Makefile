@@ -80,7 +80,7 @@ lock: ## resolve the packages anew into the lock files (UPGRADE=1: to their newe
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 		"$(PYTHON)" -m venv "$$tools/venv"; \
 		"$$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check pip-tools; \
-		for pair in "requirements.lock:" "requirements-dev.lock:--extra=dev"; do \
+		for pair in "requirements.lock:" "requirements-dev.lock:--extra=dev --extra=train"; do \
 			lock=$${pair%%:*}; extra=$${pair#*:}; \
 			cp "$$lock" "$$tools/resolved"; \
 			"$$tools/venv/bin/python" -m piptools compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \
