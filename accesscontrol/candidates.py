@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import connection
-from django.db.models import Q
 
-from accesscontrol.models import CandidateScore, Decision, Employee, LookAlike
+from accesscontrol import look_alikes
+from accesscontrol.models import CandidateScore, Decision, Employee
 from accesscontrol.models.candidate import MOST_CANDIDATES
 
 # Whoever withdrew consent since the search is kept as another person from the start.
@@ -36,6 +36,6 @@ def forget_candidate(employee: Employee) -> None:
     Decisions that accepted them still say so: they are the attendance record. Whom they look like
     is known from their face alone, and is forgotten.
     """
-    LookAlike.objects.filter(Q(one=employee) | Q(other=employee)).delete()
+    look_alikes.forget(employee)
     CandidateScore.objects.filter(employee=employee).update(employee=None)
     Decision.objects.filter(nearest=employee, employee__isnull=True).update(nearest=None)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 from pgvector import HalfVector
 
-from accesscontrol import audit, crypto, keyring, notify, quality, visits
+from accesscontrol import audit, crypto, keyring, look_alikes, notify, quality, visits
 from accesscontrol.candidates import forget_candidate
 from accesscontrol.image_header import ImageError, probe
 from accesscontrol.models import (
@@ -219,6 +219,7 @@ def accept_photo(photo: EnrolmentPhoto, enrolled: Enrolled, version: ModelVersio
     locked.processed_at = timezone.now()
     locked.save()
     visits.forget_enrolled(add_template(locked, enrolled.embedding, version))
+    look_alikes.keep_found(locked.employee)
     audit.record(
         "worker", "accept_photo", f"employee:{locked.employee_id}", {"photo": str(locked.pk)}
     )

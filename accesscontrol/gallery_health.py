@@ -55,8 +55,8 @@ class LookAlikes:
     one: Employee
     other: Employee
     score: float
-    are_two: bool
-    """HR has said that they are two people."""
+    kept: LookAlike | None
+    """What a kiosk asks the PIN for; None: whoever is near both is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def gallery_health(site: Site, visible: QuerySet[Employee]) -> GalleryHealth:
             reasons[pk].append(reason)
     pairs, compared = _look_alikes(site, version, row)
     unseen = _never_seen(site, version, now)
-    two = set(LookAlike.objects.values_list("one", "other")) if pairs else set()
+    kept = {(p.one_id, p.other_id): p for p in LookAlike.objects.all()} if pairs else {}
     named = {*reasons, *unseen}
     named |= {pk for pair in (*pairs, *mistaken) for pk in pair[:2] if pk}
     people = visible.select_related("site").in_bulk(sorted(named))
@@ -115,7 +115,7 @@ def gallery_health(site: Site, visible: QuerySet[Employee]) -> GalleryHealth:
         proposals=sorted(proposals, key=lambda p: (-len(p.reasons), p.employee.name)),
         mistaken=_named(mistaken, people),
         look_alikes=[
-            LookAlikes(people[one], people[other], score, are_two=(one, other) in two)
+            LookAlikes(people[one], people[other], score, kept.get((one, other)))
             for one, other, score in pairs
             if one in people and other in people
         ],

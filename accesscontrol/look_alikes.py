@@ -1,4 +1,4 @@
-"""Look-alikes: who resembles an employee, and the pairs that HR says are two people."""
+"""Look-alikes: pairs whom a camera cannot tell apart, found at enrolment, and judged by HR."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from accesscontrol import audit, model_versions, throttling
 from accesscontrol.models import Employee, LookAlike, User
 
 MOST = 10
+
+_ONE_AT_A_TIME = 0x6A7E_0003
+"""Of PostgreSQL's advisory locks: held until the commit by who looks for pairs or forgets them."""
 
 # Of each person nearest to any template of the employee, in the galleries of the employee's sites.
 _RESEMBLING = """
@@ -43,7 +47,12 @@ class Resembling:
     person: Employee
     score: float
     pair: LookAlike | None
-    """Kept as two people; None: nobody has said so yet."""
+    """What the kiosk asks the PIN for; None: whoever is near both is refused."""
+
+    @property
+    def is_to_judge(self) -> bool:
+        """HR has not said yet whether these are two people."""
+        return self.pair is None or self.pair.confirmed_at is None
 
 
 def resembling(employee: Employee, visible: QuerySet[Employee]) -> list[Resembling]:
@@ -69,6 +78,14 @@ def pairs_of(employee: Employee) -> list[LookAlike]:
     return list(LookAlike.objects.filter(Q(one=employee) | Q(other=employee)))
 
 
+def to_judge(visible: QuerySet[Employee]) -> QuerySet[LookAlike]:
+    """Pairs found at enrolment of which HR has not said yet whether they are two people."""
+    found = LookAlike.objects.filter(confirmed_at=None, one__in=visible, other__in=visible)
+    return found.filter(one__is_active=True, other__is_active=True).select_related(
+        "one", "one__site", "other", "other__site"
+    )
+
+
 def pair_of(one_id: int, other_id: int) -> LookAlike | None:
     """The pair of these two, whichever comes first."""
     low, high = sorted((one_id, other_id))
@@ -80,10 +97,42 @@ def _partner(pair: LookAlike, employee_id: int) -> int:
 
 
 @transaction.atomic
+def keep_found(employee: Employee) -> int:
+    """Keep the pairs that a new template of the employee makes; returns how many are new.
+
+    From the commit on a kiosk asks these two, and nobody else, for PIN or badge. It is for HR to
+    say whether they are two people. In the transaction that wrote the template: of two people
+    enrolled at once the later one sees the earlier one's.
+    """
+    _one_at_a_time()
+    known = {_partner(pair, employee.pk) for pair in pairs_of(employee)}
+    found = [pk for pk in _scores(employee) if pk not in known]
+    for other in found:
+        low, high = sorted((employee.pk, other))
+        LookAlike.objects.create(one_id=low, other_id=high)
+        audit.record("worker", "find_look_alikes", f"employee:{low}", {"other": high})
+    return len(found)
+
+
+def forget(employee: Employee) -> None:
+    """Delete the person's pairs, in the transaction that deleted their templates.
+
+    Whoever looks for pairs at the moment is waited for, and later finds no template.
+    """
+    _one_at_a_time()
+    LookAlike.objects.filter(Q(one=employee) | Q(other=employee)).delete()
+
+
+def _one_at_a_time() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
+
+
+@transaction.atomic
 def confirm_two_people(one: Employee, other: Employee, *, by: User | None) -> LookAlike:
     """Keep that these are two people: where both are near, a kiosk asks for PIN or badge.
 
-    The pair that there is already is returned as it is.
+    A pair that was confirmed already is returned as it is.
     """
     if one.pk == other.pk:
         raise LookAlikeError("One person is no pair.")
@@ -91,10 +140,10 @@ def confirm_two_people(one: Employee, other: Employee, *, by: User | None) -> Lo
     Employee.objects.select_for_update(no_key=True).filter(pk__in=[low, high]).order_by(
         "pk"
     ).first()
-    pair, added = LookAlike.objects.get_or_create(
-        one_id=low, other_id=high, defaults={"confirmed_by": by}
-    )
-    if added:
+    pair, _added = LookAlike.objects.get_or_create(one_id=low, other_id=high)
+    if pair.confirmed_at is None:
+        pair.confirmed_at, pair.confirmed_by = timezone.now(), by
+        pair.save(update_fields=["confirmed_at", "confirmed_by"])
         audit.record(audit.actor_of(by), "confirm_two_people", f"employee:{low}", {"other": high})
     return pair
 

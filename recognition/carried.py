@@ -31,7 +31,7 @@ def load(state: bytes, basis: str) -> list[Presentation]:
         carried = json.loads(state)
         found = [_presentation(raw) for raw in carried["presentations"]]
         return found if carried["basis"] == basis else []
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(f"not a kiosk's presentations: {error}") from None
 
 

@@ -54,6 +54,7 @@ def credentials_context(request: HttpRequest, object_id: str) -> dict[str, Any]:
         return {}
     held = credentials.held(employee)
     visible = visible_rows(request, Employee.objects.all())
+    resembling = look_alikes.resembling(employee, visible)
     try:
         stopped = throttling.lockouts(throttling.subjects_of(employee))
     except KeyringError as error:
@@ -64,7 +65,8 @@ def credentials_context(request: HttpRequest, object_id: str) -> dict[str, Any]:
             "pin": held.pin,
             "badges": held.badges,
             "lockouts": stopped,
-            "resembling": look_alikes.resembling(employee, visible),
+            "resembling": resembling,
+            "to_judge": [like.person for like in resembling if like.is_to_judge],
             "label_max": LABEL_MAX,
             "badge_max": LONGEST_BADGE * 2,
         }

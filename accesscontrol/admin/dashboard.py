@@ -10,8 +10,9 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accesscontrol import enrolment, site_days
-from accesscontrol.admin.base import acting_user
+from accesscontrol import enrolment, look_alikes, site_days
+from accesscontrol.admin.base import acting_user, visible_rows
+from accesscontrol.admin.credential_views import ENROLS
 from accesscontrol.models import Employee, Kiosk, PhotoStatus, Punch, Site
 
 SILENT_AFTER = timedelta(minutes=5)
@@ -42,6 +43,9 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
             .count()
         )
         context["employees"] = Employee.objects.filter(is_active=True).count()
+    if user.has_perms([f"accesscontrol.{name}" for name in ENROLS]):
+        visible = visible_rows(request, Employee.objects.all())
+        context["to_judge"] = list(look_alikes.to_judge(visible))
     if user.has_perm("accesscontrol.view_kiosk"):
         context["kiosks"] = Kiosk.objects.filter(revoked_at__isnull=True).count()
         context["silent_kiosks"] = silent_kiosks()

@@ -29,7 +29,14 @@ from accesscontrol.admin.pose_plot import pose_plot
 from accesscontrol.admin.trail_plot import plot
 from accesscontrol.admin.why import why
 from accesscontrol.explanation import explain
-from accesscontrol.models import Correction, Decision, Employee, Method, Outcome
+from accesscontrol.models import (
+    Correction,
+    Decision,
+    Employee,
+    Method,
+    Outcome,
+    ShadowDecision,
+)
 
 OUTCOME_COLOURS: dict[str, str] = {
     Outcome.ACCEPTED: "success",
@@ -146,6 +153,9 @@ class DecisionAdmin(ReadOnlyAdmin[Decision]):
             "recognised": recognised,
             "by_face": row.method == Method.FACE,
             "step_ups": row.step_ups.order_by("pk"),
+            "shadow": ShadowDecision.objects.filter(decision=row)
+            .select_related("model_version")
+            .first(),
         }
 
     @admin.display(description=_("time"), ordering="id")

@@ -79,4 +79,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 items.append({"title": name, "icon": icon, "link": reverse_lazy(view)})
         if items:
             groups.append({"title": title, "separator": True, "items": items})
+    _mark_shown([item for group in groups for item in group["items"]], request.path)
     return groups
+
+
+def _mark_shown(items: list[dict[str, Any]], path: str) -> None:
+    """One link is active: of those whose address the page's begins with, the longest."""
+    overview, *rest = items
+    around = [item for item in rest if path.startswith(str(item["link"]))]
+    shown = max(around, key=lambda item: len(str(item["link"])), default=overview)
+    for item in items:
+        item["active"] = item is shown

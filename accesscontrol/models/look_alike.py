@@ -9,9 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class LookAlike(models.Model):
-    """A pair of different people: where both are near, the kiosk asks for PIN or badge.
+    """A pair whom a camera cannot tell apart: where both are near, the kiosk asks for PIN or badge.
 
-    The pair has no order, so the lower number comes first. Rows go with either one's consent.
+    Found at enrolment, or kept by HR. The pair has no order, so the lower number comes first. Rows
+    go with either one's consent.
     """
 
     one = models.ForeignKey(
@@ -20,7 +21,8 @@ class LookAlike(models.Model):
     other = models.ForeignKey(
         "accesscontrol.Employee", models.PROTECT, related_name="+", verbose_name=_("other")
     )
-    confirmed_at = models.DateTimeField(_("confirmed at"), auto_now_add=True)
+    # None: HR has not said yet whether these are two people or one enrolled twice.
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True)
     confirmed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, verbose_name=_("confirmed by")
     )

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accesscontrol import model_change, model_versions, shadow_decisions
+from accesscontrol.admin.navigation import navigation
 from accesscontrol.decisions import Candidate
 from accesscontrol.groups import ensure_groups
 from accesscontrol.models import ModelChange, ShadowDecision, Template
@@ -171,3 +172,23 @@ def test_a_cancelled_change_is_confirmed_and_keeps_the_old_templates(admin_clien
     assert change.stage == "CANCELLED"
     assert Template.objects.filter(model_version=change.old).count() == len(employees)
     assert model_change.current() is None
+
+
+def test_the_sidebar_marks_this_page_alone(admin_client: Client) -> None:
+    response = admin_client.get(reverse(PAGE))
+    links = navigation(response.wsgi_request)
+    marked = [str(item["title"]) for group in links for item in group["items"] if item["active"]]
+    assert marked == ["Change of model"]
+
+
+def test_a_decisions_page_says_what_the_new_model_would_have_decided(admin_client: Client) -> None:
+    change, (person, *_) = ready_change()
+    row = ThresholdFactory.create(site=person.site, model_version=change.new, value=0.6)
+    decision = DecisionFactory.create(accepted=True, employee=person, site=person.site)
+    address = reverse("admin:accesscontrol_decision_change", args=[decision.pk])
+    assert "being prepared" not in text(admin_client, address)
+    shadow = Shadow([Candidate(person.pk, 0.5)], decision.frames, 12.0)
+    shadow_decisions.record(change, decision, row, shadow)
+    shown = text(admin_client, address)
+    assert "accepted, the new model would refuse" in shown
+    assert "0.500" in shown

@@ -118,7 +118,7 @@ class TestWhoIsAsked:
         assert asks(seen)
         assert not Punch.objects.exists()
 
-    def test_nobody_before_hr_has_said_that_they_are_two(self, twins: Twins) -> None:
+    def test_nobody_whom_neither_enrolment_nor_hr_has_paired(self, twins: Twins) -> None:
         seen = twins.walk_up()
         assert seen.decision.outcome == Outcome.AMBIGUOUS
         assert not asks(seen)

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from accesscontrol import enrolment, sites
+from accesscontrol import enrolment, look_alikes, sites
 from accesscontrol.keyring import KeyringError
 from accesscontrol.management.site_argument import add_site_argument, site_named_or_first
 from accesscontrol.models import Consent, Employee, EnrolmentPhoto, PhotoStatus, Site
@@ -21,6 +21,10 @@ from accesscontrol.models import Consent, Employee, EnrolmentPhoto, PhotoStatus,
 DEFAULT_CONSENT = "recorded on the command line"
 CONSENT_LENGTH = 100
 POLL_S = 0.2
+LIKE = (
+    "{one} looks very much like {other}: say on the employee's page whether they are two people, "
+    "or whether one was enrolled twice."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,9 @@ class Command(BaseCommand):
             results.append(result)
             self.stdout.write(json.dumps(asdict(result), ensure_ascii=False))
             self.stdout.flush()
+        for like in look_alikes.resembling(employee, Employee.objects.all()):
+            if like.is_to_judge:
+                self.stderr.write(LIKE.format(one=employee, other=like.person))
         if any(result.status != "accepted" for result in results):
             raise SystemExit(1)
 
