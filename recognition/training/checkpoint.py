@@ -122,9 +122,10 @@ class Checkpoints:
             checkpoint.tensors,
             {**checkpoint.facts, "step": checkpoint.step},
         )
-        kept = set(self.steps()[: self._keep])
-        for path in self._folder.glob("[0-9]*"):
-            if path.stem.isdecimal() and int(path.stem) not in kept:
+        kept = {f"{step:08d}" for step in self.steps()[: self._keep]}
+        for path in self._folder.iterdir():
+            # Older ones, and what a kill left half written.
+            if path.stem not in kept:
                 path.unlink()
 
     def read(self, step: int) -> Checkpoint:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,25 +55,38 @@ class Journal:
             kind: "losses", "validation" or "speed".
             more: further numbers of the line.
         """
-        self._file.write(_line({"step": step, kind: dict(figures), **more}))
-        if self._events is not None:
-            for name, value in figures.items():
-                self._events.add_scalar(f"{kind}/{name}", value, step)
-            for name, value in more.items():
-                self._events.add_scalar(name, value, step)
+        with self._room():
+            self._file.write(_line({"step": step, kind: dict(figures), **more}))
+            if self._events is not None:
+                for name, value in figures.items():
+                    self._events.add_scalar(f"{kind}/{name}", value, step)
+                for name, value in more.items():
+                    self._events.add_scalar(name, value, step)
 
     def keep(self) -> None:
         """Bring all to the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        if self._events is not None:
-            self._events.flush()
+        with self._room():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            if self._events is not None:
+                self._events.flush()
 
     def close(self) -> None:
         """Nothing more is written."""
-        self._file.close()
-        if self._events is not None:
-            self._events.close()
+        with self._room():
+            self._file.close()
+            if self._events is not None:
+                self._events.close()
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrainingError(
+                f"{self._path} could not be written: {error.strerror}. Make room there and run "
+                "again: it goes on from the last checkpoint."
+            ) from error
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:

@@ -1,12 +1,22 @@
-"""Which of several processes this is, and what they tell each other."""
+"""Which of several processes this is, and what they tell each other.
+
+Processes are started by `recognition.training.launch`, or by torch's own `torchrun`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from recognition.training.config import TrainingError
+
+_PATIENCE = timedelta(hours=2)  # that the others have while the first validates
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,15 @@ class Ranks:
         if not dist.is_available() or not dist.is_initialized():
             return cls(0, 1, device)
         return cls(dist.get_rank(), dist.get_world_size(), device)
+
+    def agree(self, refusal: TrainingError | None) -> None:
+        """Raise what the first process has to refuse, in all of them.
+
+        Raises:
+            TrainingError: it refuses.
+        """
+        if self.of_first(int(refusal is not None)):
+            raise refusal or TrainingError("the first process cannot go on; see its message")
 
     @property
     def first(self) -> bool:
@@ -56,3 +75,33 @@ class Ranks:
         all_of_them = [torch.empty_like(own) for _ in range(self.count)]
         dist.all_gather(all_of_them, own)
         return [one.cpu() for one in all_of_them]
+
+
+@contextmanager
+def joined(device: str) -> Iterator[str]:
+    """Join the other processes, if this was started as one of several; the device to train on.
+
+    Args:
+        device: "cpu", "cuda", which becomes each process's own, or one in particular.
+    """
+    if not dist.is_torchelastic_launched():
+        yield device
+        return
+    on_cuda = torch.device(device).type == "cuda"
+    if on_cuda:
+        torch.cuda.set_device(dist.get_node_local_rank())
+    dist.init_process_group("nccl" if on_cuda else "gloo", timeout=_PATIENCE)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def own_device(device: str) -> torch.device:
+    """The device that a name means to this process."""
+    found = torch.device(device)
+    if found.type != "cuda" or found.index is not None:
+        return found
+    if not torch.cuda.is_available():
+        raise TrainingError("device: there is no CUDA here; use cpu")
+    return torch.device("cuda", torch.cuda.current_device())

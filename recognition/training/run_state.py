@@ -84,9 +84,14 @@ class RunState:
             TrainingError: the folder's run is another one, or none of its checkpoints is whole.
         """
         found: Checkpoint | None = None
+        refusal: TrainingError | None = None
         if self._ranks.first:
-            self._recognise()
-            found = self._newest_whole(say)
+            try:
+                self._recognise()
+                found = self._newest_whole(say)
+            except TrainingError as error:
+                refusal = error
+        self._ranks.agree(refusal)
         step = self._ranks.of_first(-1 if found is None else found.step)
         if step < 0:
             return Standing()
@@ -246,12 +251,12 @@ def only_one_in(folder: Path, ranks: Ranks) -> Iterator[None]:
         TrainingError: another process trains there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if not ranks.first:
-        yield
-        return
+    refusal: TrainingError | None = None
     with (folder / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainingError(f"another process trains in {folder}; let it end first") from error
+        if ranks.first:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                refusal = TrainingError(f"another process trains in {folder}; let it end first")
+        ranks.agree(refusal)
         yield

@@ -44,8 +44,6 @@ class Stepper:
 
     def __init__(self, model: nn.Module, config: TrainConfig, ranks: Ranks) -> None:
         device = ranks.device
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise TrainingError("device: there is no CUDA here; use cpu")
         self.model = model.to(device).train()
         self.config = config
         self.rules = Rules(model, config)
@@ -80,7 +78,7 @@ class Stepper:
             self.scaler.step(optimiser)
         self.scaler.update()
         if self.average is not None:
-            self.average.update(self.model, number)
+            self.average.update(number)
         return Stepped(losses, gradient.detach(), rate, sum(len(batch[0]) for batch in batches))
 
     def _backward(self, batch: Batch, weight: float, *, share: bool) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from torch import nn
 from recognition.training.config import DivergedError, TrainConfig, TrainingError
 from recognition.training.journal import Journal
 from recognition.training.prefetch import Batch, Batches, batches_ahead
-from recognition.training.ranks import Ranks
+from recognition.training.ranks import Ranks, own_device
 from recognition.training.rules import HasOwnRules, OwnRule
 from recognition.training.run_state import RunState, Standing, only_one_in
 from recognition.training.stepping import Stepped, Stepper
@@ -121,7 +121,7 @@ def train(
     """
     if config.validate_every and validate is None:
         raise TrainingError("validate_every is set, but there is nothing to validate with")
-    ranks = Ranks.here(torch.device(config.device))
+    ranks = Ranks.here(own_device(config.device))
     with only_one_in(folder, ranks), _deterministic(config):
         return _Run(model, batches, config, folder, ranks).go(validate, listener)
 
