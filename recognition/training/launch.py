@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from types import FrameType
 
 import torch.distributed as dist
@@ -29,7 +30,9 @@ def launch(command: Sequence[str], processes: int) -> int:
         0 if all ended with 0, else the status of the first that did not; 128 and the signal's
         number where a signal ended it.
     """
-    store = dist.TCPStore(_LOCALHOST, 0, is_master=True, wait_for_workers=False)
+    store = dist.TCPStore(  # type: ignore[attr-defined]
+        _LOCALHOST, 0, is_master=True, wait_for_workers=False
+    )
     shared = {
         **os.environ,
         "MASTER_ADDR": _LOCALHOST,
@@ -39,30 +42,19 @@ def launch(command: Sequence[str], processes: int) -> int:
         "WORLD_SIZE": str(processes),
     }
     before = signal.signal(signal.SIGTERM, _interrupt)
-    running: list[subprocess.Popen[bytes]] = []
     try:
-        for rank in range(processes):
-            own = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            running.append(subprocess.Popen(list(command), env=own))
-        return _first_failure(running)
+        with ThreadPoolExecutor(processes) as waiting, ExitStack() as ending:
+            ended = []
+            for rank in range(processes):
+                own = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                process = subprocess.Popen(list(command), env=own)
+                ending.callback(process.kill)  # before the threads are waited for
+                ended.append(waiting.submit(process.wait))
+            statuses = (future.result() for future in as_completed(ended))
+            failed = next((status for status in statuses if status), 0)
+            return failed if failed >= 0 else 128 - failed
     finally:
         signal.signal(signal.SIGTERM, before)
-        for process in running:
-            process.kill()
-            process.wait()
-
-
-def _first_failure(running: Sequence[subprocess.Popen[bytes]]) -> int:
-    with ThreadPoolExecutor(len(running)) as pool:
-        left = {pool.submit(process.wait) for process in running}
-        while left:
-            done, left = wait(left, return_when=FIRST_COMPLETED)
-            failed = [one.result() for one in done if one.result()]
-            if failed:
-                for process in running:
-                    process.kill()
-                return failed[0] if failed[0] > 0 else 128 - failed[0]
-    return 0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

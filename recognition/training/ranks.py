@@ -100,7 +100,7 @@ def joined(device: str) -> Iterator[str]:
 def own_device(device: str) -> torch.device:
     """The device that a name means to this process."""
     found = torch.device(device)
-    if found.type != "cuda" or found.index is not None:
+    if found.type != "cuda" or ":" in device:
         return found
     if not torch.cuda.is_available():
         raise TrainingError("device: there is no CUDA here; use cpu")
