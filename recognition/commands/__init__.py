@@ -23,6 +23,7 @@ from recognition.commands import (
 from recognition.commands.terminal import say
 from recognition.evaluate.datasets import DatasetError
 from recognition.packages import FetchError
+from recognition.training.config import TrainingError
 from recognition.weights import WeightsError
 
 __all__ = ["main"]
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
-    except (FetchError, WeightsError, DatasetError, BenchError, OSError) as error:
+    except (FetchError, WeightsError, DatasetError, BenchError, TrainingError, OSError) as error:
         say(f"error: {error}")
         return FAILED
     except KeyboardInterrupt:

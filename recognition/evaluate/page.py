@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -25,7 +25,8 @@ th, td { border-bottom: 1px solid #d7dde3; padding: .25rem .9rem .25rem 0; text-
   vertical-align: top; }
 th { font-weight: 500; }
 .plots, .pairs { display: flex; flex-wrap: wrap; gap: 1rem; }
-.plots img { width: min(32rem, 100%); height: auto; }
+.plots { align-items: flex-start; }
+.plots img, .plots svg { width: min(32rem, 100%); height: auto; }
 figure { margin: 0; width: 20.5rem; max-width: 100%; }
 figure img, figure .none { width: 10rem; height: 10rem; object-fit: cover; background: #eef1f4; }
 figure .none { display: inline-block; }
@@ -61,12 +62,14 @@ class Page:
     figures: as in the JSON; nested objects are written with their keys joined by dots.
     plots: PNG images by what they show.
     pairs: photos by heading.
+    drawings: our own SVG elements by what they show.
     """
 
     title: str
     figures: Mapping[str, object]
     plots: Mapping[str, bytes]
     pairs: Sequence[tuple[str, Sequence[Shown]]]
+    drawings: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(page: Page) -> str:
@@ -75,6 +78,10 @@ def render(page: Page) -> str:
     plots = "".join(
         f'<img alt="{escape(name)}" src="{_data_uri(png, "image/png")}">'
         for name, png in page.plots.items()
+    )
+    plots += "".join(
+        drawing.replace("<svg", f'<svg role="img" aria-label="{escape(name)}"', 1)
+        for name, drawing in page.drawings.items()
     )
     pairs = "".join(
         f'<h2>{escape(heading)}</h2>\n<div class="pairs">{"".join(map(_pair, shown))}</div>\n'

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
@@ -23,6 +23,7 @@ from recognition.training.journal import Journal
 from recognition.training.prefetch import Batch, Batches, batches_ahead
 from recognition.training.ranks import Ranks, own_device
 from recognition.training.rules import HasOwnRules, OwnRule
+from recognition.training.run_report import write_run_report
 from recognition.training.run_state import RunState, Standing, only_one_in
 from recognition.training.stepping import Stepped, Stepper
 
@@ -44,6 +45,10 @@ __all__ = [
 Validate = Callable[[nn.Module], dict[str, float]]
 """Is given the model in evaluation mode, with averaged weights if there are any, on the device."""
 
+WITHOUT_TENSORBOARD = (
+    "TensorBoard is not installed (package tensorboard): the curves are in metrics.jsonl and, at "
+    "the end, in report.html"
+)
 _SMALLEST_SCALE = 2.0**-20  # float16's loss scale falls there only if every gradient overflows
 
 
@@ -142,12 +147,18 @@ class _Run:
         standing = self.state.resume(listener.say if self.ranks.first else SILENT.say)
         if not standing.ended:
             journal = Journal(self.folder, standing.step) if self.ranks.first else None
+            if journal is not None and not journal.has_events:
+                listener.say(WITHOUT_TENSORBOARD)
             try:
                 self._learn(standing, validate, _Told(journal, listener))
             finally:
                 if journal is not None:
                     journal.close()
-        return self._result(standing)
+        trained = self._result(standing)
+        if self.ranks.first:
+            end = {**asdict(trained), "weights": trained.weights.name}
+            write_run_report(self.folder, end)
+        return trained
 
     def _learn(self, standing: Standing, validate: Validate | None, told: _Told) -> None:
         config, clock = self.config, _Clock()
