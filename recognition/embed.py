@@ -62,9 +62,13 @@ class Bottleneck(nn.Module):
 
 
 class MobileFaceNet(nn.Module):
-    """(N, 3, 112, 112) RGB faces, (v - 127.5) / 128, to (N, 192), not yet of length 1."""
+    """(N, 3, 112, 112) RGB faces, (v - 127.5) / 128, to (N, 192), not yet of length 1.
 
-    def __init__(self) -> None:
+    Args:
+        dimension: of the vectors; that of the published weights, or of some trained here.
+    """
+
+    def __init__(self, dimension: int = DIMENSION) -> None:
         super().__init__()
         layers: list[nn.Module] = [
             _conv3x3(3, 64, 2),
@@ -84,13 +88,13 @@ class MobileFaceNet(nn.Module):
             nn.PReLU(512),
             nn.Conv2d(512, 512, 7, groups=512),
             nn.Conv2d(512, 512, 1),
-            nn.Conv2d(512, DIMENSION, 1),
+            nn.Conv2d(512, dimension, 1),
             nn.Flatten(),
         ]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """(N, 3, 112, 112) float32 -> (N, 192) float32."""
+        """(N, 3, 112, 112) float32 -> (N, dimension) float32."""
         output: Tensor = self.layers(faces)
         return output
 

@@ -89,7 +89,7 @@ def build(description: Description, state: Mapping[str, Tensor]) -> ImportedNet:
     else:
         with torch.device("meta"):  # no memory until its weights are known to fit
             net = (
-                MobileFaceNet()
+                MobileFaceNet(description.dimension)
                 if description.architecture == "mobilefacenet"
                 else IResNet(description.architecture, description.dimension)
             )

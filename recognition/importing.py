@@ -196,7 +196,7 @@ def _read_state(content: bytes) -> dict[str, Tensor]:
 def _from_state(state: dict[str, Tensor], wanted: Wanted) -> tuple[Description, dict[str, Tensor]]:
     ours = MobileFaceNet().state_dict()
     if state.keys() == ours.keys():
-        name, usual, dimension = "mobilefacenet", Feeding(scale=128.0), _rows(ours)
+        name, usual, dimension = "mobilefacenet", Feeding(scale=128.0), _rows(state[list(ours)[-1]])
     else:
         found = architecture_of(state)
         if found is None:
@@ -212,9 +212,9 @@ def _from_state(state: dict[str, Tensor], wanted: Wanted) -> tuple[Description, 
     return Description(name, _feeding(wanted, usual), dimension), state
 
 
-def _rows(state: dict[str, Any]) -> int:
-    """Of the last layer."""
-    return len(list(state.values())[-1])
+def _rows(tensor: Tensor) -> int:
+    """How many a tensor has; 0 for a single number."""
+    return len(tensor) if tensor.ndim else 0
 
 
 def _feeding(wanted: Wanted, usual: Feeding) -> Feeding:
