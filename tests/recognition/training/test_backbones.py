@@ -99,6 +99,7 @@ class TestMobileFaceNet:
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.weight, 0.5, 1.5)
                 nn.init.normal_(module.bias, std=0.2)
+                module.momentum = 0.5
             if isinstance(module, nn.PReLU):
                 nn.init.uniform_(module.weight, 0.1, 0.5)
         for seed in range(3):
