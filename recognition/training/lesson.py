@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recognition.evaluate.metrics import det_curve, equal_error_rate
-from recognition.training.batches import identity_batches
+from recognition.training.batches import IdentityBatches
 from recognition.training.digits import DIGITS, Digits
 from recognition.training.losses import (
     ArcFaceLoss,
@@ -183,10 +183,9 @@ def _train(net: DigitNet, loss: Loss, shown: Digits, *, steps: int, seed: int) -
         optimizers.append(torch.optim.SGD(centres.parameters(), lr=_CENTRE_RATE))
     slowing = torch.optim.lr_scheduler.CosineAnnealingLR(optimizers[0], steps)
     generator = torch.Generator().manual_seed(seed)
-    batches = identity_batches(
-        shown.labels, people=DIGITS, images=_IMAGES_EACH, generator=generator
-    )
-    for _, rows in zip(range(steps), batches, strict=False):
+    batches = IdentityBatches(shown.labels, people=DIGITS, images=_IMAGES_EACH, seed=seed)
+    for step in range(steps):
+        rows = batches.rows(step)
         value = loss(net(_moved(shown.images[rows], generator)), shown.labels[rows])
         for optimizer in optimizers:
             optimizer.zero_grad()

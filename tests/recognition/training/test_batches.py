@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import pytest
 import torch
 from torch import Tensor
 
-from recognition.training.batches import identity_batches
+from recognition.training.batches import IdentityBatches
 
 # One person with many images, some with few, one with a single one.
 LABELS = torch.tensor([4] * 50 + [1] * 3 + [2] * 4 + [9] * 5 + [7])
 
 
 def batches(count: int, *, people: int = 3, images: int = 2, seed: int = 0) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return list(
-        islice(identity_batches(LABELS, people=people, images=images, generator=generator), count)
-    )
+    source = IdentityBatches(LABELS, people=people, images=images, seed=seed)
+    return [source.rows(number) for number in range(count)]
 
 
 def test_each_has_the_wanted_images_of_the_wanted_people() -> None:
@@ -57,6 +53,24 @@ def test_one_seed_gives_the_same_batches_another_gives_others() -> None:
     first, again, other = (torch.cat(batches(20, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_batch_is_the_same_whatever_was_asked_for_before() -> None:
+    expected = batches(60)
+    source = IdentityBatches(LABELS, people=3, images=2, seed=0)
+    for number in (59, 3, 3, 41, 0):
+        assert torch.equal(source.rows(number), expected[number])
+
+
+@pytest.mark.parametrize("people", [1, 2, 3, 4, 5])
+def test_nobody_is_twice_in_a_batch(people: int) -> None:
+    for rows in batches(40, people=people):
+        assert len(torch.unique(LABELS[rows])) == people
+
+
+def test_orders_differ_from_round_to_round() -> None:
+    turns = torch.cat([LABELS[rows][::2] for rows in batches(12, people=5)]).view(12, 5)
+    assert len(torch.unique(turns, dim=0)) > 6
 
 
 def test_more_people_than_there_are_is_refused() -> None:
