@@ -1,0 +1,48 @@
+"""`train compare`: what each loss and each mining makes of the same small embedder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from recognition.commands.terminal import Commands, positive, say, show, show_json
+from recognition.commands.train_faces import Telling, add_face_options, faces_by_part
+from recognition.training.backbones import BACKBONES
+from recognition.training.compare import Budget, compare_losses, summarise
+from recognition.training.compare_report import write_compare_report
+from recognition.training.machine import machine
+
+
+def add_to(kinds: Commands) -> None:
+    """Add it to the kinds of training."""
+    usual = Budget()
+    parser = kinds.add_parser(
+        "compare", help="a small embedder from nothing under each loss, on people split apart"
+    )
+    add_face_options(parser)
+    parser.add_argument("--steps", type=positive, default=usual.steps, help="each (%(default)s)")
+    parser.add_argument(
+        "--seeds", type=positive, default=2, metavar="N", help="runs of each loss (%(default)s)"
+    )
+    parser.add_argument("--backbone", choices=BACKBONES, default=usual.network)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="runs and results")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    parts = faces_by_part(options, options.out / "faces.safetensors")
+    budget = Budget(steps=options.steps, network=options.backbone, device=options.device)
+    seeds = range(options.seed, options.seed + options.seeds)
+    found = compare_losses(parts, budget, seeds, options.out / "runs", listener=Telling())
+    figures = {**summarise(found, seeds), "machine": machine(torch.device(options.device))}
+    write_compare_report(options.out, figures)
+    say(f"losses.json, losses.svg and losses.html in {options.out}")
+    if options.json:
+        show_json(figures)
+    else:
+        show(json.dumps(figures, indent=2))
+    return 0

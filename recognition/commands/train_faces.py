@@ -1,0 +1,87 @@
+"""What commands that train on faces share: the folders, the cutting, who is in which part."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from recognition.commands.terminal import positive, say, show_progress
+from recognition.fetch import models_folder
+from recognition.home import home
+from recognition.pipeline import Pipeline
+from recognition.training.faces import Faces, Part, cut_faces, split
+
+
+class Telling:
+    """Tells on stderr how a run goes."""
+
+    def say(self, message: str) -> None:
+        """A line."""
+        say(message)
+
+    def stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
+        """A line for every tenth, or the end."""
+        tenth = max(1, steps // 10)
+        if step == steps or step % tenth == 0:
+            said = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            say(f"{step}/{steps} steps: {said}")
+
+
+def add_face_options(parser: argparse.ArgumentParser) -> None:
+    """--images, --least, --split-seed, --faces, --smallest-face, --device, --threads."""
+    parser.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="a subfolder for each person",
+    )
+    parser.add_argument(
+        "--least", type=positive, default=2, metavar="N", help="images of a person (%(default)s)"
+    )
+    parser.add_argument(
+        "--split-seed", type=int, default=0, metavar="N", help="who is learnt from (%(default)s)"
+    )
+    parser.add_argument(
+        "--faces",
+        type=Path,
+        metavar="FILE",
+        help="where the faces that are cut out are kept, by default with the results; they are "
+        "pictures of people",
+    )
+    parser.add_argument("--smallest-face", type=positive, default=40, metavar="PIXELS")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="of torch, on the CPU")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
+
+
+def faces_by_part(options: argparse.Namespace, cache: Path) -> dict[Part, Faces]:
+    """The faces of the folders, cut out by the installation's models, by part.
+
+    Raises:
+        DatasetError: too few people, or no faces.
+        WeightsError: the models are not there.
+    """
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    pipeline = Pipeline.load(models_folder(home()), device=options.device, embedder="mobilefacenet")
+    faces = cut_faces(
+        pipeline,
+        options.images,
+        options.faces or cache,
+        smallest_face=options.smallest_face,
+        progress=show_progress,
+    )
+    parts = split(faces, options.split_seed, least=options.least)
+    counted = ", ".join(
+        f"{part} {len(own.whose)} of {len(own.people)} people" for part, own in parts.items()
+    )
+    say(
+        f"{len(faces.whose)} faces; no face in {len(faces.missed)} images, "
+        f"{len(faces.unreadable)} unreadable; {counted}"
+    )
+    return parts

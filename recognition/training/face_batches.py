@@ -1,0 +1,67 @@
+"""What an embedder is shown at each step: faces of some people as a kiosk could have seen them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recognition.training.batches import IdentityBatches
+from recognition.training.faces import Faces
+from recognition.training.kiosk_look import CHANGES, as_seen_by_a_kiosk
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """How faces are shown.
+
+    people, images: P people with K images each are one batch of one process.
+    changed: whether faces are made to look as kiosks see them.
+    """
+
+    people: int = 16
+    images: int = 4
+    changed: bool = True
+    seed: int = 0
+
+
+class FaceBatches:
+    """(P * K, 3, 112, 112) uint8 faces and (P * K,) int64 labels, as a pure function of the step.
+
+    Each process of several takes batches of its own out of one order: nobody is left out or comes
+    oftener for their number.
+
+    Raises:
+        ValueError: there are fewer than P people.
+    """
+
+    def __init__(self, faces: Faces, showing: Showing) -> None:
+        self._faces, self._showing = faces, showing
+        self._order = IdentityBatches(
+            faces.whose, people=showing.people, images=showing.images, seed=showing.seed
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the faces and of how they are shown."""
+        chances = {name: chance for name, (_, chance) in CHANGES.items()}
+        words = [self._faces.fingerprint, asdict(self._showing), chances]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+    def at(self, step: int, rank: int = 0, ranks: int = 1) -> tuple[Tensor, ...]:
+        """Batch number `step` of process `rank`: faces and labels."""
+        number = step * ranks + rank
+        rows = self._order.rows(number)
+        faces = self._faces.pixels[rows]
+        if self._showing.changed:
+            random = np.random.default_rng((self._showing.seed, 2, number))
+            shown = [
+                as_seen_by_a_kiosk(np.ascontiguousarray(face), random)
+                for face in faces.permute(0, 2, 3, 1).numpy()
+            ]
+            faces = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).contiguous()
+        return faces, self._faces.whose[rows]
