@@ -50,7 +50,7 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         self.average = MovingAverage(model, config.ema) if config.ema else None
         self._forward: nn.Module = model
-        self._device = device
+        self.ranks = ranks
         if ranks.count > 1:
             ids = [device.index] if device.index is not None else None
             self._forward = DistributedDataParallel(model, device_ids=ids)
@@ -86,7 +86,7 @@ class Stepper:
         alone = isinstance(self._forward, DistributedDataParallel) and not share
         with self._forward.no_sync() if alone else nullcontext():  # type: ignore[operator]
             dtype = _DTYPES[self.config.precision]
-            with torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32):
+            with torch.autocast(self.ranks.device.type, dtype, enabled=dtype != torch.float32):
                 losses: dict[str, Tensor] = self._forward(*batch)
             if "loss" not in losses:
                 raise TrainingError('the model\'s forward must return a dict with "loss"')
@@ -100,10 +100,24 @@ class Stepper:
         Afterwards it is as it was, and so are torch's random numbers.
         """
         averaged = self.average.in_place_of_weights(self.model) if self.average else nullcontext()
-        devices = [self._device] if self._device.type == "cuda" else []
+        devices = [self.ranks.device] if self.ranks.device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices), averaged:
             self.model.eval()
             try:
                 yield self.model
             finally:
                 self.model.train()
+
+
+@contextmanager
+def reproducible(config: TrainConfig) -> Iterator[None]:
+    """Within, torch takes only such ways to compute as give the same bits each time, if asked."""
+    before = torch.are_deterministic_algorithms_enabled()
+    searching = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(config.deterministic or before, warn_only=True)
+    torch.backends.cudnn.benchmark = not config.deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = searching

@@ -25,7 +25,7 @@ from recognition.training.ranks import Ranks, own_device
 from recognition.training.rules import HasOwnRules, OwnRule
 from recognition.training.run_report import write_run_report
 from recognition.training.run_state import RunState, Standing, only_one_in
-from recognition.training.stepping import Stepped, Stepper
+from recognition.training.stepping import Stepped, Stepper, reproducible
 
 __all__ = [
     "SILENT",
@@ -127,7 +127,7 @@ def train(
     if config.validate_every and validate is None:
         raise TrainingError("validate_every is set, but there is nothing to validate with")
     ranks = Ranks.here(own_device(config.device))
-    with only_one_in(folder, ranks), _deterministic(config):
+    with only_one_in(folder, ranks), reproducible(config):
         return _Run(model, batches, config, folder, ranks).go(validate, listener)
 
 
@@ -337,17 +337,3 @@ class _Clock:
         found = {"items_per_second": self.items / seconds, "waiting": self._waited / seconds}
         self.start()
         return found
-
-
-@contextmanager
-def _deterministic(config: TrainConfig) -> Iterator[None]:
-    """Within, torch takes only such ways to compute as give the same bits each time, if asked."""
-    before = torch.are_deterministic_algorithms_enabled()
-    searching = torch.backends.cudnn.benchmark
-    torch.use_deterministic_algorithms(config.deterministic or before, warn_only=True)
-    torch.backends.cudnn.benchmark = not config.deterministic
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        torch.backends.cudnn.benchmark = searching
