@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
 import torch
 
+from recognition.commands import main
 from recognition.training.throughput import measure_throughput
 from tests.recognition.training.tiny import TinyBatches, TinyModel, tiny_config
 
@@ -38,3 +40,21 @@ def test_every_batch_of_a_fed_step_is_a_new_one_and_comes_from_the_threads() -> 
     assert {*range((2 * 2 + 1 + 5) * 2)} <= set(batches.asked)
     assert "batches" in batches.threads
     assert threading.active_count() < 20
+
+
+def test_the_command_measures_each_backbone_on_made_up_faces(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = ["--batch", "4", "--people", "5", "--steps", "1", "--turns", "1", "--prefetch", "1"]
+    assert main(["train", "throughput", "--backbone", "small", *few, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said["backbones"]["small"]["fed"] > 0
+    assert said["batch"] == 4
+    assert said["precision"] == "float32"
+
+
+def test_where_there_is_no_cuda_the_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is CUDA here")
+    assert main(["train", "throughput", "--device", "cuda"]) == 1
+    assert "there is no CUDA here; use cpu" in capsys.readouterr().err
