@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from recognition.commands.terminal import say
 from recognition.training.trainer import Listener
@@ -34,13 +41,15 @@ class _Bar:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=None, figures="")
+        self._task: TaskID | None = None  # only the first of several processes has steps to show
 
     def say(self, message: str) -> None:
         self._progress.console.print(message, markup=False, highlight=False)
 
     def stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
-        self._progress.update(self._task, completed=step, total=steps, figures=_told(figures))
+        if self._task is None:
+            self._task = self._progress.add_task("", total=steps, figures="")
+        self._progress.update(self._task, completed=step, figures=_told(figures))
 
 
 @contextmanager

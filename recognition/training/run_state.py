@@ -86,6 +86,8 @@ class RunState:
         found: Checkpoint | None = None
         refusal: TrainingError | None = None
         if self._ranks.first:
+            for path in self._folder.glob(".partial-*"):  # a kill left it half written
+                path.unlink()
             try:
                 self._recognise()
                 found = self._newest_whole(say)

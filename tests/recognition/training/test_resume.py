@@ -87,6 +87,7 @@ def test_what_a_kill_left_half_written_does_not_count(tmp_path: Path) -> None:
     checkpoints = tmp_path / "killed" / "checkpoints"
     (checkpoints / "00000006.safetensors").write_bytes(b"half")
     (checkpoints / ".partial-x").write_bytes(b"half")
+    (tmp_path / "killed" / ".partial-x").write_bytes(b"half")
     with (tmp_path / "killed" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "los')
 
@@ -94,6 +95,7 @@ def test_what_a_kill_left_half_written_does_not_count(tmp_path: Path) -> None:
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
     assert curve(tmp_path / "killed") == curve(tmp_path / "whole")
     assert {path.stem for path in checkpoints.iterdir()} == {"00000010", "00000012"}
+    assert not (tmp_path / "killed" / ".partial-x").exists()
 
 
 @pytest.mark.parametrize(
