@@ -127,7 +127,7 @@ class RunState:
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
                 raise DivergedError(
                     f"by step {standing.step} {path} holds what is no number. Training stopped; "
-                    f"the last checkpoint, in {self._folder}, is from before."
+                    f"what is kept in {self._folder} is from before."
                 )
         facts = {
             **self._identity,

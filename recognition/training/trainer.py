@@ -105,12 +105,13 @@ def train(
     """Train a model, or go on with the run that the folder holds.
 
     Args:
-        model: `forward(*batch)` returns a dict of scalars with "loss", the one that is made
-            smaller; the network and its loss are in it. Parameters that learn by rules of their
-            own it names by `own_rules` (`HasOwnRules`). Random numbers it takes from torch's
-            global generator (`torch.default_generator`), whose state checkpoints carry. It is
-            changed: in the end it holds the best weights by the watched figure, or the last ones
-            (averaged if there is an average) where nothing is watched, in evaluation mode.
+        model: `forward(*batch)` returns a dict of scalars, of the same names each time, with
+            "loss", the one that is made smaller; the network and its loss are in it. Parameters
+            that learn by rules of their own it names by `own_rules` (`HasOwnRules`). Random
+            numbers it takes from torch's global generator (`torch.default_generator`), whose state
+            checkpoints carry. It is changed: in the end it holds the best weights by the watched
+            figure, or the last ones (averaged if there is an average) where nothing is watched, in
+            evaluation mode.
         batches: see `Batches`.
         folder: of the run; made if missing.
         validate: called every `validate_every` steps and at the end, in the first process only.
@@ -191,7 +192,7 @@ class _Run:
             self._log(clock, told)
         if validates and validate is not None:
             self._validate(standing, validate, told)
-        if last and not standing.ended:
+        if last:
             standing.ended = "finished"
         if keeps or standing.ended:
             self._keep(standing, told)
@@ -226,9 +227,9 @@ class _Run:
             wrong.append("gradient")
         if wrong:
             raise DivergedError(
-                f"at step {step} no number any more: {', '.join(wrong)}. Training stopped; the "
-                f"last checkpoint, in {self.folder}, is from before. A lower learning rate, a "
-                "longer warm-up or clip may help, in another folder."
+                f"at step {step} no number any more: {', '.join(wrong)}. Training stopped; what is "
+                f"kept in {self.folder} is from before. A lower learning rate, a longer warm-up or "
+                "clip may help, in another folder."
             )
         if scaled and self.stepper.scaler.get_scale() < _SMALLEST_SCALE:
             raise DivergedError(
