@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from recognition.commands import train_compare, train_throughput
+from recognition.commands import train_compare, train_embedding, train_throughput
 from recognition.commands.terminal import Commands, positive, say, show, show_json
 from recognition.home import home
 from recognition.training.digits import digits
@@ -20,6 +20,7 @@ def add_to(commands: Commands) -> None:
     """Add it to the commands."""
     parser = commands.add_parser("train", help="learn embedders, and what losses do")
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    train_embedding.add_to(kinds)
     train_compare.add_to(kinds)
     train_throughput.add_to(kinds)
     lesson = kinds.add_parser("lesson", help="features of digits under each loss, side by side")

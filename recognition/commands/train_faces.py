@@ -12,22 +12,7 @@ from recognition.commands.terminal import positive, say, show_progress
 from recognition.fetch import models_folder
 from recognition.home import home
 from recognition.pipeline import Pipeline
-from recognition.training.faces import Faces, Part, cut_faces, split
-
-
-class Telling:
-    """Tells on stderr how a run goes."""
-
-    def say(self, message: str) -> None:
-        """A line."""
-        say(message)
-
-    def stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
-        """A line for every tenth, or the end."""
-        tenth = max(1, steps // 10)
-        if step == steps or step % tenth == 0:
-            said = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            say(f"{step}/{steps} steps: {said}")
+from recognition.training.faces import SHARES, Faces, Part, cut_faces, split
 
 
 def add_face_options(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +44,13 @@ def add_face_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of weights and order (%(default)s)")
 
 
-def faces_by_part(options: argparse.Namespace, cache: Path) -> dict[Part, Faces]:
+def faces_by_part(
+    options: argparse.Namespace, cache: Path, shares: Mapping[Part, float] = SHARES
+) -> dict[Part, Faces]:
     """The faces of the folders, cut out by the installation's models, by part.
+
+    Args:
+        cache: where they are kept, unless an option says where.
 
     Raises:
         DatasetError: too few people, or no faces.
@@ -76,7 +66,7 @@ def faces_by_part(options: argparse.Namespace, cache: Path) -> dict[Part, Faces]
         smallest_face=options.smallest_face,
         progress=show_progress,
     )
-    parts = split(faces, options.split_seed, least=options.least)
+    parts = split(faces, options.split_seed, least=options.least, shares=shares)
     counted = ", ".join(
         f"{part} {len(own.whose)} of {len(own.people)} people" for part, own in parts.items()
     )

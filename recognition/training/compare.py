@@ -17,8 +17,9 @@ from torch import nn
 
 from recognition.evaluate.metrics import Floats
 from recognition.training.backbones import backbone
+from recognition.training.config import Precision
 from recognition.training.embedding import EmbeddingModel, LossSettings, make_loss
-from recognition.training.face_batches import FaceBatches, Showing
+from recognition.training.face_batches import FaceBatches, Look, Showing
 from recognition.training.face_pairs import (
     Pairs,
     compare,
@@ -31,7 +32,7 @@ from recognition.training.trainer import SILENT, Listener, TrainConfig, train
 
 LOSSES: Mapping[str, LossSettings] = {
     "softmax": LossSettings("softmax"),
-    "softmax + centre": LossSettings("centre"),
+    "softmax + centre": LossSettings("centre", centre_weight=0.03),
     "triplet, semi-hard": LossSettings("triplet"),
     "ArcFace": LossSettings("arcface", margin=0.3, scale=16.0),
 }
@@ -43,6 +44,9 @@ MINERS: Mapping[str, LossSettings] = {
     for mining in ("semi-hard", "random", "hard", "all")
 }
 UNTRAINED = "untrained"
+
+SHARES: Mapping[Part, float] = {"train": 0.6, "validation": 0.1, "test": 0.3}
+"""More people to measure on than usual: what is learnt is limited by the steps anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Budget:
     dimension: int = 128
     network: str = "small"
     learning_rate: float = 2e-3
-    changed: bool = True
+    look: Look = "mirror"
+    precision: Precision = "float32"
     device: str = "cpu"
 
 
@@ -107,7 +112,8 @@ def compare_losses(
 def _network(budget: Budget, seed: int) -> nn.Module:
     """The start, the same for every loss."""
     torch.manual_seed(seed)
-    return backbone(budget.network, budget.dimension)
+    network = backbone(budget.network, budget.dimension)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _learn(
@@ -128,10 +134,11 @@ def _learn(
         clip=5.0,
         seed=seed,
         prefetch=1,
+        precision=budget.precision,
         device=budget.device,
         about={"budget": asdict(budget), **asdict(settings)},
     )
-    batches = FaceBatches(faces, Showing(budget.people, budget.images, budget.changed, seed))
+    batches = FaceBatches(faces, Showing(budget.people, budget.images, budget.look, seed))
     train(EmbeddingModel(network, loss), batches, config, folder, listener=listener)
     return network.eval()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +13,20 @@ from torch import Tensor
 
 from recognition.training.batches import IdentityBatches
 from recognition.training.faces import Faces
-from recognition.training.kiosk_look import CHANGES, as_seen_by_a_kiosk
+from recognition.training.kiosk_look import (
+    CHANGES,
+    Change,
+    as_it_is_or_mirrored,
+    as_seen_by_a_kiosk,
+)
+
+Look = Literal["kiosk", "mirror", "plain"]
+
+_LOOKS: dict[Look, Change | None] = {
+    "kiosk": as_seen_by_a_kiosk,
+    "mirror": as_it_is_or_mirrored,
+    "plain": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +34,12 @@ class Showing:
     """How faces are shown.
 
     people, images: P people with K images each are one batch of one process.
-    changed: whether faces are made to look as kiosks see them.
+    look: as kiosks see them; as they are, or mirrored; or always as they are.
     """
 
     people: int = 16
     images: int = 4
-    changed: bool = True
+    look: Look = "kiosk"
     seed: int = 0
 
 
@@ -57,10 +71,11 @@ class FaceBatches:
         number = step * ranks + rank
         rows = self._order.rows(number)
         faces = self._faces.pixels[rows]
-        if self._showing.changed:
+        change = _LOOKS[self._showing.look]
+        if change is not None:
             random = np.random.default_rng((self._showing.seed, 2, number))
             shown = [
-                as_seen_by_a_kiosk(np.ascontiguousarray(face), random)
+                change(np.ascontiguousarray(face), random)
                 for face in faces.permute(0, 2, 3, 1).numpy()
             ]
             faces = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).contiguous()

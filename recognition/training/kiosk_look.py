@@ -137,6 +137,11 @@ def as_seen_by_a_kiosk(face: Pixels, random: np.random.Generator) -> Pixels:
     return face
 
 
+def as_it_is_or_mirrored(face: Pixels, random: np.random.Generator) -> Pixels:
+    """The least that can be done, and the cheapest."""
+    return mirror(face, random) if random.random() < CHANGES["mirror"][1] else face
+
+
 def _grid() -> tuple[Floats, Floats]:
     """x (1, 112) and y (112, 1)."""
     steps = np.arange(FACE_SIZE, dtype=np.float32)

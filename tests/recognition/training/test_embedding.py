@@ -97,7 +97,7 @@ def test_every_loss_teaches_to_tell_people_apart_who_were_not_shown(
     config = TrainConfig(
         steps=40, learning_rate=3e-3, validate_every=20, watch="accuracy", prefetch=0
     )
-    batches = FaceBatches(learn, Showing(people=10, images=3, changed=False))
+    batches = FaceBatches(learn, Showing(people=10, images=3, look="plain"))
     trained = train(learner, batches, config, tmp_path, validate=validation(unseen))
     assert trained.validation["accuracy"] >= 0.9
     assert trained.validation["eer"] < before["eer"]
@@ -106,7 +106,7 @@ def test_every_loss_teaches_to_tell_people_apart_who_were_not_shown(
 def test_centres_are_no_part_of_the_softmaxs_optimiser(tmp_path: Path) -> None:
     """One step of the engine moves them as the paper's formula says, at its rate of 0.5."""
     learner = model(SETTINGS["centre"])
-    batches = FaceBatches(drawn_faces(12), Showing(people=4, images=3, changed=False))
+    batches = FaceBatches(drawn_faces(12), Showing(people=4, images=3, look="plain"))
     faces, labels = batches.at(0)
     features = learner.train().network(normalise(faces.float())).detach()
     learner = model(SETTINGS["centre"])

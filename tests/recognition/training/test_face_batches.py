@@ -15,7 +15,7 @@ def batches(**changed: object) -> FaceBatches:
 
 
 def test_a_batch_has_some_faces_of_some_people_and_says_whose() -> None:
-    faces, labels = batches(changed=False).at(3)
+    faces, labels = batches(look="plain").at(3)
     assert faces.shape == (8, 3, 112, 112)
     assert faces.dtype == torch.uint8
     assert torch.unique(labels, return_counts=True)[1].tolist() == [2] * 4
@@ -58,7 +58,7 @@ def test_the_fingerprint_changes_with_faces_and_with_how_they_are_shown() -> Non
         batches(),
         batches(seed=1),
         batches(people=3),
-        batches(changed=False),
+        batches(look="plain"),
         FaceBatches(drawn_faces(9, 3, seed=1), Showing(people=4, images=2)),
     ]
     assert len({one.fingerprint for one in others}) == len(others)
