@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from recognition.commands import train_compare, train_embedding, train_throughput
+from recognition.commands import train_compare, train_embedding, train_look, train_throughput
 from recognition.commands.terminal import Commands, positive, say, show, show_json
 from recognition.home import home
 from recognition.training.digits import digits
@@ -23,6 +23,7 @@ def add_to(commands: Commands) -> None:
     train_embedding.add_to(kinds)
     train_compare.add_to(kinds)
     train_throughput.add_to(kinds)
+    train_look.add_to(kinds)
     lesson = kinds.add_parser("lesson", help="features of digits under each loss, side by side")
     lesson.add_argument("--steps", type=positive, default=STEPS, help="of each loss (%(default)s)")
     lesson.add_argument("--seed", type=int, default=0)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recognition.evaluate.datasets import DatasetError
 from recognition.training.batches import IdentityBatches
 from recognition.training.faces import Faces
 from recognition.training.kiosk_look import (
@@ -50,14 +51,17 @@ class FaceBatches:
     oftener for their number.
 
     Raises:
-        ValueError: there are fewer than P people.
+        DatasetError: there are fewer than P people.
     """
 
     def __init__(self, faces: Faces, showing: Showing) -> None:
         self._faces, self._showing = faces, showing
-        self._order = IdentityBatches(
-            faces.whose, people=showing.people, images=showing.images, seed=showing.seed
-        )
+        try:
+            self._order = IdentityBatches(
+                faces.whose, people=showing.people, images=showing.images, seed=showing.seed
+            )
+        except ValueError as error:
+            raise DatasetError(f"The faces to learn from: {error}.") from error
 
     @property
     def fingerprint(self) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recognition.embed import embed
+from recognition.evaluate.datasets import DatasetError
 from recognition.evaluate.metrics import (
     Bools,
     Floats,
@@ -53,7 +54,11 @@ class Pairs:
 
 
 def draw_pairs(faces: Faces, seed: int = 0) -> Pairs:
-    """Genuine pairs, at most 15 of a person, and up to eight times as many impostors, by fold."""
+    """Genuine pairs, at most 15 of a person, and up to eight times as many impostors, by fold.
+
+    Raises:
+        DatasetError: a fold has no pair of one person or of two.
+    """
     random = np.random.default_rng(seed)
     whose = faces.whose.numpy()
     fold_of = random.permutation(len(faces.people)) % max(2, min(_FOLDS, len(faces.people) // 2))
@@ -61,7 +66,13 @@ def draw_pairs(faces: Faces, seed: int = 0) -> Pairs:
     for fold in np.unique(fold_of):
         members = np.flatnonzero(fold_of[whose] == fold)
         genuine = _genuine(whose, members, random)
-        rows += [genuine, _impostors(whose, members, _IMPOSTORS * len(genuine), random)]
+        impostors = _impostors(whose, members, _IMPOSTORS * len(genuine), random)
+        if not len(genuine) or not len(impostors):
+            raise DatasetError(
+                f"{len(faces.people)} people with {len(whose)} images are too few to measure on: "
+                "several people need two images or more."
+            )
+        rows += [genuine, impostors]
     first, second = np.concatenate(rows).T
     # Of a fold first the genuine pairs come, then impostors, of which as many count for accuracy.
     sizes = [len(part) for part in rows]

@@ -33,6 +33,7 @@ Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 SHARES: Mapping[Part, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
+LEAST_PEOPLE = 4
 _FORMAT = "1"
 _METADATA = "gatehouse-faces"
 
@@ -101,13 +102,13 @@ def split(
         least: images that a person must have.
 
     Raises:
-        DatasetError: a part has fewer than two people.
+        DatasetError: a part has fewer than four people, of whom no two folds can be made.
     """
     parts: dict[Part, Faces] = {}
     for part in PARTS:
         own = {name for name in faces.people if part_of(name, seed, shares) == part}
         parts[part] = faces.of(own, least=least)
-        if len(parts[part].people) < 2:
+        if len(parts[part].people) < LEAST_PEOPLE:
             raise DatasetError(
                 f"Of {len(faces.people)} people {len(parts[part].people)} with {least} images or "
                 f"more are left for the part {part!r}: more people are needed."

@@ -97,7 +97,7 @@ def masked(face: Pixels, random: np.random.Generator) -> Pixels:
     return _covered(face, [outline], _colour(_CLOTH, random), random)
 
 
-def handled(face: Pixels, random: np.random.Generator) -> Pixels:
+def behind_a_hand(face: Pixels, random: np.random.Generator) -> Pixels:
     """Three or four fingers from an edge of the picture across a part of the face."""
     direction = random.uniform(0, 2 * math.pi)
     along = np.array([math.cos(direction), math.sin(direction)])
@@ -116,7 +116,7 @@ def handled(face: Pixels, random: np.random.Generator) -> Pixels:
 CHANGES: Mapping[str, tuple[Change, float]] = {
     "mirror": (mirror, 0.5),
     "masked": (masked, 0.06),
-    "handled": (handled, 0.06),
+    "behind_a_hand": (behind_a_hand, 0.06),
     "against_the_light": (against_the_light, 0.1),
     "too_dark": (too_dark, 0.1),
     "small": (small, 0.15),

@@ -91,13 +91,13 @@ def test_centres_learn_by_their_own_rule_and_everything_else_by_the_runs() -> No
 def test_every_loss_teaches_to_tell_people_apart_who_were_not_shown(
     name: LossName, tmp_path: Path
 ) -> None:
-    learn, unseen = drawn_faces(30, 4, noise=60), drawn_faces(20, 4, noise=60, seed=1)
-    learner = model(LossSettings(name, scale=16.0), people=30)
+    learn, unseen = drawn_faces(24, 4, noise=60), drawn_faces(12, 4, noise=60, seed=1)
+    learner = model(LossSettings(name, scale=16.0), people=24)
     before = validation(unseen)(learner.eval())
     config = TrainConfig(
-        steps=40, learning_rate=3e-3, validate_every=20, watch="accuracy", prefetch=0
+        steps=24, learning_rate=4e-3, validate_every=12, watch="accuracy", prefetch=0
     )
-    batches = FaceBatches(learn, Showing(people=10, images=3, look="plain"))
+    batches = FaceBatches(learn, Showing(people=8, images=3, look="plain"))
     trained = train(learner, batches, config, tmp_path, validate=validation(unseen))
     assert trained.validation["accuracy"] >= 0.9
     assert trained.validation["eer"] < before["eer"]

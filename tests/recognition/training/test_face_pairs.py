@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from recognition.evaluate.datasets import DatasetError
 from recognition.training.face_pairs import (
     accuracy_of,
     compare,
@@ -66,6 +67,11 @@ class TestDrawing:
         involved = [pair for pair in draw_pairs(few).people if lone in pair]
         assert involved
         assert (lone, lone) not in involved
+
+    @pytest.mark.parametrize(("people", "images"), [(2, 3), (20, 1)])
+    def test_too_few_to_compare_are_refused(self, people: int, images: int) -> None:
+        with pytest.raises(DatasetError, match="too few to measure on"):
+            draw_pairs(drawn_faces(people, images))
 
 
 class TestFigures:

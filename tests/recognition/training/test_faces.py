@@ -141,25 +141,25 @@ class TestSplit:
         assert parts.count("validation") / 4000 == pytest.approx(0.1, abs=0.02)
 
     def test_who_comes_later_moves_nobody(self) -> None:
-        few, many = split(drawn_faces(40, 2), seed=0), split(drawn_faces(60, 2), seed=0)
+        few, many = split(drawn_faces(50, 2), seed=0), split(drawn_faces(70, 2), seed=0)
         for part in PARTS:
             assert set(few[part].people) <= set(many[part].people)
 
     def test_a_persons_images_stay_theirs(self) -> None:
-        faces = drawn_faces(30, 3)
+        faces = drawn_faces(50, 3)
         for part in split(faces, seed=0).values():
             for place, name in enumerate(part.people):
                 own = faces.pixels[faces.whose == faces.people.index(name)]
                 assert torch.equal(part.pixels[part.whose == place], own)
 
     def test_who_has_too_few_images_is_left_out(self) -> None:
-        faces = drawn_faces(40, 2)
+        faces = drawn_faces(50, 2)
         alone = Faces(faces.pixels[1:], faces.whose[1:], faces.people, (), (), "x")
         parts = split(alone, seed=0)
         assert faces.people[0] not in set().union(*(part.people for part in parts.values()))
 
     def test_the_fingerprint_says_which_people(self) -> None:
-        parts = split(drawn_faces(40, 2), seed=0)
+        parts = split(drawn_faces(50, 2), seed=0)
         assert len({part.fingerprint for part in parts.values()}) == 3
 
     def test_too_few_people_are_refused(self) -> None:

@@ -11,8 +11,8 @@ from recognition.training.kiosk_look import (
     CHANGES,
     against_the_light,
     as_seen_by_a_kiosk,
+    behind_a_hand,
     compressed,
-    handled,
     masked,
     mirror,
     moved,
@@ -126,7 +126,7 @@ def test_a_mask_covers_the_mouth_and_leaves_the_eyes() -> None:
 
 def test_a_hand_comes_from_outside_and_covers_a_part() -> None:
     for random in generators(40):
-        covered = (handled(face(), random) != face()).any(2)
+        covered = (behind_a_hand(face(), random) != face()).any(2)
         assert 0.03 < covered.mean() < 0.6
         edge = np.concatenate([covered[0], covered[-1], covered[:, 0], covered[:, -1]])
         assert edge.any()
