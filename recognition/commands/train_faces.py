@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from recognition.commands.terminal import positive, say, show_progress
+from recognition.evaluate.datasets import DatasetError
 from recognition.fetch import models_folder
 from recognition.home import home
 from recognition.pipeline import Pipeline
@@ -16,7 +17,7 @@ from recognition.training.faces import SHARES, Faces, Part, cut_faces, split
 
 
 def add_face_options(parser: argparse.ArgumentParser) -> None:
-    """--images, --least, --split-seed, --faces, --smallest-face, --device, --threads."""
+    """--images and which of the people in them, where their faces are kept, --device, --seed."""
     parser.add_argument(
         "--images",
         type=Path,
@@ -30,6 +31,13 @@ def add_face_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--split-seed", type=int, default=0, metavar="N", help="who is learnt from (%(default)s)"
+    )
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="PERSON",
+        help="for example who is in another folder under another name",
     )
     parser.add_argument(
         "--faces",
@@ -53,7 +61,7 @@ def faces_by_part(
         cache: where they are kept, unless an option says where.
 
     Raises:
-        DatasetError: too few people, or no faces.
+        DatasetError: too few people, no faces, or nobody of a name to leave out.
         WeightsError: the models are not there.
     """
     if options.threads:
@@ -66,7 +74,16 @@ def faces_by_part(
         smallest_face=options.smallest_face,
         progress=show_progress,
     )
-    parts = split(faces, options.split_seed, least=options.least, shares=shares)
+    unknown = sorted(set(options.leave_out) - set(faces.people))
+    if unknown:
+        raise DatasetError(f"There is nobody called {unknown[0]!r} to leave out.")
+    parts = split(
+        faces,
+        options.split_seed,
+        least=options.least,
+        shares=shares,
+        without=options.leave_out,
+    )
     counted = ", ".join(
         f"{part} {len(own.whose)} of {len(own.people)} people" for part, own in parts.items()
     )

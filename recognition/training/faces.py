@@ -94,12 +94,18 @@ def part_of(person: str, seed: int, shares: Mapping[Part, float] = SHARES) -> Pa
 
 
 def split(
-    faces: Faces, seed: int, *, least: int = 2, shares: Mapping[Part, float] = SHARES
+    faces: Faces,
+    seed: int,
+    *,
+    least: int = 2,
+    shares: Mapping[Part, float] = SHARES,
+    without: Collection[str] = (),
 ) -> dict[Part, Faces]:
     """The faces by part; nobody is in two.
 
     Args:
         least: images that a person must have.
+        without: people to leave out, such as who is there under a second name.
 
     Raises:
         DatasetError: a part has fewer than four people, of whom no two folds can be made.
@@ -107,7 +113,7 @@ def split(
     parts: dict[Part, Faces] = {}
     for part in PARTS:
         own = {name for name in faces.people if part_of(name, seed, shares) == part}
-        parts[part] = faces.of(own, least=least)
+        parts[part] = faces.of(own - set(without), least=least)
         if len(parts[part].people) < LEAST_PEOPLE:
             raise DatasetError(
                 f"Of {len(faces.people)} people {len(parts[part].people)} with {least} images or "

@@ -140,9 +140,10 @@ def test_nor_on_other_faces(
     [
         ("--least", "3", "more people are needed"),
         ("--people", "50", "50 people cannot be made of 4"),
+        ("--leave-out", "Nobody", "nobody called 'Nobody'"),
     ],
 )
-def test_too_few_people_are_refused_in_a_sentence(
+def test_people_that_will_not_do_are_refused_in_a_sentence(
     people: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -158,6 +158,15 @@ class TestSplit:
         parts = split(alone, seed=0)
         assert faces.people[0] not in set().union(*(part.people for part in parts.values()))
 
+    def test_who_is_left_out_is_in_no_part_and_changes_none_but_their_own(self) -> None:
+        faces = drawn_faces(50, 2)
+        parts = split(faces, seed=0)
+        lone = parts["test"].people[0]
+        without = split(faces, seed=0, without=[lone])
+        assert lone not in without["test"].people
+        assert without["test"].fingerprint != parts["test"].fingerprint
+        assert without["train"].fingerprint == parts["train"].fingerprint
+
     def test_the_fingerprint_says_which_people(self) -> None:
         parts = split(drawn_faces(50, 2), seed=0)
         assert len({part.fingerprint for part in parts.values()}) == 3
