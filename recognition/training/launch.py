@@ -33,7 +33,9 @@ def launch(command: Sequence[str], processes: int) -> int:
     store = dist.TCPStore(  # type: ignore[attr-defined]
         _LOCALHOST, 0, is_master=True, wait_for_workers=False
     )
+    each = max(1, (os.cpu_count() or 1) // processes)
     shared = {
+        "OMP_NUM_THREADS": str(each),  # unless it was set: all cores for each would be too many
         **os.environ,
         "MASTER_ADDR": _LOCALHOST,
         "MASTER_PORT": str(store.port),

@@ -83,13 +83,19 @@ def joined(device: str) -> Iterator[str]:
 
     Args:
         device: "cpu", "cuda", which becomes each process's own, or one in particular.
+
+    Raises:
+        TrainingError: there are more processes than devices.
     """
     if not dist.is_torchelastic_launched():
         yield device
         return
     on_cuda = torch.device(device).type == "cuda"
     if on_cuda:
-        torch.cuda.set_device(dist.get_node_local_rank())
+        own, there = dist.get_node_local_rank(), torch.cuda.device_count()
+        if own >= there:
+            raise TrainingError(f"processes: there are {there} CUDA devices here, one for each")
+        torch.cuda.set_device(own)
     dist.init_process_group("nccl" if on_cuda else "gloo", timeout=_PATIENCE)
     try:
         yield device
