@@ -111,7 +111,7 @@ def test_called_again_it_has_nothing_left_to_do(
 
 @pytest.mark.parametrize(
     ("option", "value", "reason"),
-    [("--loss", "softmax", "model"), ("--learning-rate", "0.5", "learning_rate")],
+    [("--loss", "softmax", "about"), ("--learning-rate", "0.5", "learning_rate")],
 )
 def test_a_run_is_not_gone_on_with_under_other_options(
     people: Path,
