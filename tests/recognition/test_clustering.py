@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recognition import clustering
+from recognition import search
 from recognition.clustering import (
     NOBODY,
     Labels,
-    Vectors,
     by_density,
     by_number,
     link_score,
     middles,
 )
+from recognition.search import Vectors
 
 
 def unit(vectors: NDArray[np.float64]) -> Vectors:
@@ -69,7 +69,7 @@ class TestByDensity:
     @pytest.mark.parametrize("fewest", [2, 3, 5])
     @pytest.mark.parametrize("link", [0.2, 0.45, 0.6, 0.8])
     def test_it_is_dbscan(self, link: float, fewest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(clustering, "_BLOCK", 700)  # several blocks
+        monkeypatch.setattr(search, "_BLOCK", 700)  # several blocks
         vectors, _ = crowd(25, 6, spread=0.9)
         found = by_density(vectors, link, fewest)
         naive, core = naive_dbscan(vectors, link, fewest)
