@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from accesscontrol.score_tail import Calibration
-from recognition.commands.evaluate_budget import shipped
+from recognition.commands.calibrated import shipped
 from recognition.commands.terminal import (
     Commands,
     add_report_options,

@@ -82,14 +82,11 @@ def _draw_choices(axes: Axes, figures: Mapping[str, Any]) -> None:
     density = list(figures["density_by_rate"].items())
     shares = dict(figures["k_means_by_share"]) | {"1": figures["k_means_true_number"]}
     number = sorted(shares.items(), key=lambda one: float(one[0]))
-    curves = (
-        (
-            "density",
-            [(f"{float(rate):.0e}".replace("e-0", "e-"), found) for rate, found in density],
-        ),
-        ("k_means_true_number", [(f"×{share}", found) for share, found in number]),
-    )
-    for kind, points in curves:
+    curves = {
+        "density": [(f"{float(rate):.0e}".replace("e-0", "e-"), row) for rate, row in density],
+        "k_means_true_number": [(f"{float(share):.0%}", row) for share, row in number],
+    }
+    for kind, points in curves.items():
         recall = [found["bcubed"]["recall"] for _, found in points]
         precision = [found["bcubed"]["precision"] for _, found in points]
         axes.plot(recall, precision, ".-", color=_COLOURS[kind], alpha=0.6)
