@@ -195,19 +195,18 @@ def _as_dict(album: _Album, found: _Grouped) -> dict[str, object]:
 
 
 def _sheet(album: _Album, found: _Grouped) -> list[tuple[str, list[SeenFace]]]:
-    def seen(row: int, note: str) -> SeenFace:
-        return SeenFace(album.files[row], album.faces[row].box, float(found.likeness[row]), note)
+    def seen(rows: Sequence[int]) -> list[SeenFace]:
+        return [
+            SeenFace(album.files[row], album.faces[row].box, float(found.likeness[row]))
+            for row in rows
+        ]
 
-    sheet = [
-        (
-            f"Person {number}: {len(rows)} faces",
-            [seen(row, "likeness to the group's middle") for row in rows],
-        )
+    groups = [
+        (f"Person {number}: {len(rows)} faces, by likeness to their middle", seen(rows))
         for number, rows in enumerate(_rows(found), 1)
     ]
-    rows = _alone(found)
-    alone = [seen(row, "likeness to the nearest other face") for row in rows]
-    return [*sheet, (f"Alone: {len(rows)} faces", alone)]
+    alone = _alone(found)
+    return [*groups, (f"Alone: {len(alone)} faces, by likeness to the nearest other", seen(alone))]
 
 
 def _as_text(album: _Album, found: _Grouped, figures: Mapping[str, object]) -> str:

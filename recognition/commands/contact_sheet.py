@@ -19,16 +19,16 @@ MOST_SHOWN = 48
 """Faces of a group: the page holds every picture."""
 _SIDE = 160  # pixels of a thumbnail
 _AROUND = 1.5  # its side against the longer one of the face's box
+_BEYOND = (238, 241, 244)  # the page's colour of an empty place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenFace:
-    """A face of a file: its box (4,) in pixels of the upright image, and what to say of it."""
+    """A face of a file: its box (4,) in pixels of the upright image, and its likeness."""
 
     path: Path
     box: Floats
     score: float
-    note: str
 
 
 def write_contact_sheet(
@@ -60,15 +60,15 @@ def _shown(face: SeenFace) -> Shown:
     try:
         image = decode(face.path.read_bytes(), PHOTO_LIMITS)
     except (ImageError, OSError):
-        return Shown(face.score, face.path, None, face.note)  # the page leaves its place empty
+        return Shown(face.score, face.path, None)  # the page leaves its place empty
     across, down = image.scale
     box = (face.box / np.array([across, down, across, down])).astype(np.float32)
     name = f"{face.path.parent.name}/{face.path.name}"
-    return Shown(face.score, Picture(name, _thumbnail(image.pixels, box)), None, face.note)
+    return Shown(face.score, Picture(name, _thumbnail(image.pixels, box)), None)
 
 
 def _thumbnail(pixels: Pixels, box: Floats) -> Pixels:
-    """The face with what is around it, (S, S, 3); black beyond the picture."""
+    """The face with what is around it, (S, S, 3); light grey beyond the picture."""
     x1, y1, x2, y2 = (float(side) for side in box)
     scale = _SIDE / (_AROUND * max(x2 - x1, y2 - y1, 1.0))
     middle = _SIDE / 2 - 0.5
@@ -80,5 +80,5 @@ def _thumbnail(pixels: Pixels, box: Floats) -> Pixels:
     )
     # Shrinking skips pixels unless the picture is smoothed before.
     smooth = cv2.blur(pixels, (round(1 / scale),) * 2) if scale < 0.5 else pixels
-    found: Pixels = np.asarray(cv2.warpAffine(smooth, move, (_SIDE, _SIDE)), np.uint8)
-    return found
+    found = cv2.warpAffine(smooth, move, (_SIDE, _SIDE), borderValue=_BEYOND)
+    return np.asarray(found, np.uint8)

@@ -3,7 +3,8 @@
 All are computed from the counts of each cluster's visits by person. A visit in no cluster (NOBODY)
 is one by itself. Visits may count several times, as `bootstrap_interval` draws people: a pair of
 two people's visits then counts as often as both were drawn together, a pair of one person's as
-often as that one was, since a person drawn twice is still nobody else.
+often as that one was, since a person drawn twice is still nobody else. For `nmi`, whose entropies
+depend on how many people there are, a person either counts or does not.
 """
 
 from __future__ import annotations

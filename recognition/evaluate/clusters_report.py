@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ _KINDS = {
     "k_means_true_number": "K-means, told the true number",
     "each_alone": "each alone",
 }
+_NAMED = {"density": (5, 4), "k_means_true_number": (-8, -12)}
+"""Where a point's name is written, from the point, in points."""
 _COLOURS = {"density": "C0", "k_means_true_number": "C1", "each_alone": "0.6"}
 
 
@@ -40,7 +42,9 @@ def write_clusters_report(folder: Path, figures: Mapping[str, Any]) -> None:
     with mpl.rc_context({"svg.hashsalt": "clusters"}):  # the same bytes for the same figures
         plot.savefig(folder / "clusters.svg", metadata={"Date": None})
     title = f"{figures['visits']} visits of {figures['people']} people, grouped"
-    page = Page(title, figures, {"Both algorithms": png(plot)}, [])
+    plots = {"Every measure": _alone(_draw_measures, figures)}
+    plots["What each algorithm's choice does"] = _alone(_draw_choices, figures)
+    page = Page(title, figures, plots, [])
     write_atomically(folder / "report.html", render(page).encode())
 
 
@@ -52,6 +56,12 @@ def clusters_plot(figures: Mapping[str, Any]) -> Figure:
     _draw_choices(right, figures)
     figure.suptitle(f"{figures['visits']:,} visits of {figures['people']:,} people")
     return figure
+
+
+def _alone(draw: Callable[[Axes, Mapping[str, Any]], None], figures: Mapping[str, Any]) -> bytes:
+    figure = Figure(figsize=(7.5, 6), layout="constrained")
+    draw(figure.subplots(), figures)
+    return png(figure)
 
 
 def _draw_measures(axes: Axes, figures: Mapping[str, Any]) -> None:
@@ -78,7 +88,7 @@ def _draw_measures(axes: Axes, figures: Mapping[str, Any]) -> None:
 
 
 def _draw_choices(axes: Axes, figures: Mapping[str, Any]) -> None:
-    """B-cubed precision over recall: density by its link, K-means by the number it is told."""
+    """B-cubed precision over recall: density by its link's rate, K-means by what it is told."""
     density = list(figures["density_by_rate"].items())
     shares = dict(figures["k_means_by_share"]) | {"1": figures["k_means_true_number"]}
     number = sorted(shares.items(), key=lambda one: float(one[0]))
@@ -92,13 +102,21 @@ def _draw_choices(axes: Axes, figures: Mapping[str, Any]) -> None:
         axes.plot(recall, precision, ".-", color=_COLOURS[kind], alpha=0.6)
         for (name, _), x, y in zip(points, recall, precision, strict=True):
             axes.annotate(
-                name, (x, y), xytext=(-4, -11), textcoords="offset points", fontsize="x-small"
+                name,
+                (x, y),
+                xytext=_NAMED[kind],
+                textcoords="offset points",
+                fontsize="x-small",
+                color=_COLOURS[kind],
             )
         shown = figures[kind]["bcubed"]
         axes.plot(shown["recall"], shown["precision"], "o", color=_COLOURS[kind], markersize=9)
     axes.set_xlabel("B-cubed recall")
     axes.set_ylabel("B-cubed precision")
-    axes.set_title("by link rate, by share of the true number", fontsize="medium")
+    axes.set_title(
+        "density by the rate of its link; K-means by the number told, in % of the true one",
+        fontsize="medium",
+    )
     axes.grid(visible=True, alpha=0.4)
 
 

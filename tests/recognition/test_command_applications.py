@@ -291,8 +291,8 @@ class TestCluster:
         run(capsys, "cluster", "--json", "--report", report, album)
         page = (report / "report.html").read_text()
         assert page.count("data:image/jpeg;base64,") == 5
-        assert "Person 1: 3 faces" in page
-        assert "Alone: 2 faces" in page
+        assert "Person 1: 3 faces, by likeness" in page
+        assert "Alone: 2 faces, by likeness" in page
         assert "default-src 'none'" in page
         assert [path.name for path in report.iterdir()] == ["report.html"]
         assert contents(album) == before
@@ -329,4 +329,5 @@ def test_a_thumbnail_is_the_face_in_the_middle_of_its_square() -> None:
     assert found.shape == (160, 160, 3)
     bright = np.argwhere(found[:, :, 0] > 100)
     assert bright.min(axis=0) == pytest.approx([26.7, 26.7], abs=1.5)
+    assert (found[0, 80] == 0).all(), "the picture goes on there"
     assert bright.max(axis=0) == pytest.approx([132.3, 132.3], abs=1.5)

@@ -89,7 +89,7 @@ def test_intervals_are_over_people_and_hold_what_was_measured() -> None:
             low, high = ends[f"{name}_{rate}"]
             assert low <= found[name][rate] <= high
     low, high = ends["nmi"]
-    assert low <= found["nmi"] <= high < 1
+    assert low < found["nmi"] < high < 1
 
 
 def test_fewer_people_leave_more_doubt() -> None:
