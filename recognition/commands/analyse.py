@@ -19,7 +19,7 @@ from recognition.types import Face, FrameResult
 
 def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("analyse", help=__doc__)
+    parser = commands.add_parser("analyse", help="find and embed the faces of pictures")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.add_argument("--json", action="store_true", help="one JSON line for each image")
     add_pipeline_options(parser)

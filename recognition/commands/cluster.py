@@ -56,7 +56,7 @@ def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "cluster",
-        help=__doc__,
+        help="group the faces in pictures by person",
         description="The faces in pictures, grouped by person. Without --people two faces are "
         "linked if they are as alike as two strangers among so many hardly ever are. Faces too "
         "small or too poor for an enrolment photo are left out. Nothing is written beside the "

@@ -63,7 +63,7 @@ def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "identify",
-        help=__doc__,
+        help="who of a gallery the faces in pictures are",
         description="Who of a gallery the faces in pictures are, in the words of a decision at a "
         "door: ACCEPTED, NO_MATCH, AMBIGUOUS, LOW_QUALITY, EMPTY_GALLERY. A photo that enrolment "
         "would refuse is left out of the gallery. A door asks for several frames, too.",

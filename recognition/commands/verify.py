@@ -54,7 +54,7 @@ def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "verify",
-        help=__doc__,
+        help="whether two pictures show one person",
         description="Whether two pictures show one person. Of several faces in a picture the "
         "largest and most central one is compared. The exit status is 0 if they are the same "
         "person, 3 if not, 1 if they could not be compared.",
