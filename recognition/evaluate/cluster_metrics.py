@@ -1,10 +1,9 @@
 """How well clusters agree with people, as pure functions of two labellings.
 
 All are computed from the counts of each cluster's visits by person. A visit in no cluster (NOBODY)
-is one by itself. Visits may count several times, as `bootstrap_interval` draws people: a pair of
-two people's visits then counts as often as both were drawn together, a pair of one person's as
-often as that one was, since a person drawn twice is still nobody else. For `nmi`, whose entropies
-depend on how many people there are, a person either counts or does not.
+is one by itself. People may count several times, or not at all (`jackknife_interval`): a pair of
+two people's visits then counts as often as both together, one of a person's own as often as that
+person, who is nobody else for being counted twice.
 """
 
 from __future__ import annotations
@@ -41,47 +40,47 @@ class Agreement:
 class Counted:
     """Visits by cluster and person, as a sparse table of its K cells that are not 0.
 
-    cluster, person: (K,) numbers from 0. visits: (K,) in the cell. drawn: (P,) how often each
+    cluster, person: (K,) numbers from 0. visits: (K,) in the cell. times: (P,) how often each
     person counts.
     """
 
     cluster: NDArray[np.int64]
     person: NDArray[np.int64]
     visits: Floats
-    drawn: Floats
+    times: Floats
 
     @classmethod
-    def of(cls, labels: Labels, people: People, drawn: Floats | None = None) -> Counted:
+    def of(cls, labels: Labels, people: People, times: Floats | None = None) -> Counted:
         """From clusters (N,) and people (N,).
 
         Args:
             labels: of each visit, NOBODY where it is in none.
             people: whose each is.
-            drawn: (P,) how often each person counts, in the order of their numbers; once each
+            times: (P,) how often each person counts, in the order of their numbers; once each
                 where not given.
         """
         _, cluster = np.unique(_alone(labels), return_inverse=True)
         names, person = np.unique(people, return_inverse=True)
         codes, visits = np.unique(cluster * max(len(names), 1) + person, return_counts=True)
-        each = np.ones(len(names)) if drawn is None else drawn
+        each = np.ones(len(names)) if times is None else times
         return cls(*np.divmod(codes, max(len(names), 1)), visits.astype(np.float64), each)
 
-    def with_drawn(self, drawn: Floats) -> Counted:
+    def with_times(self, times: Floats) -> Counted:
         """The same visits, people counted otherwise."""
-        return Counted(self.cluster, self.person, self.visits, drawn)
+        return Counted(self.cluster, self.person, self.visits, times)
 
 
 def pairwise(table: Counted) -> Agreement:
     """Over pairs of visits: were they put together, and are they one person's?"""
-    own = table.drawn[table.person]
+    own = table.times[table.person]
     together = (own * table.visits * (table.visits - 1) / 2).sum()
-    # Of two people: all pairs of a cluster as drawn, less those within a person's copies.
+    # Of two people: all pairs of a cluster, less those within what is counted of one person.
     weighted = own * table.visits
     clusters = np.bincount(table.cluster, weighted)
     within = np.bincount(table.cluster, weighted**2, minlength=len(clusters))
     mixed = float((clusters**2 - within).sum()) / 2
-    of_person = np.bincount(table.person, table.visits, minlength=len(table.drawn))
-    true = (table.drawn * of_person * (of_person - 1) / 2).sum()
+    of_person = np.bincount(table.person, table.visits, minlength=len(table.times))
+    true = (table.times * of_person * (of_person - 1) / 2).sum()
     return Agreement(_share(together, together + mixed), _share(together, true))
 
 
@@ -91,10 +90,10 @@ def b_cubed(table: Counted) -> Agreement:
     So that who comes often does not outweigh the others. Bagga and Baldwin (1998); of the measures
     for clusters the one that Amigó et al. (2009) find to satisfy all that one should ask of them.
     """
-    own = table.drawn[table.person]
+    own = table.times[table.person]
     weighted = own * table.visits
     others = np.bincount(table.cluster, weighted)[table.cluster] - weighted
-    of_person = np.bincount(table.person, table.visits, minlength=len(table.drawn))
+    of_person = np.bincount(table.person, table.visits, minlength=len(table.times))
     precision = (weighted * table.visits / (table.visits + others)).sum()
     recall = (weighted * table.visits / of_person[table.person]).sum()
     return Agreement(_share(precision, weighted.sum()), _share(recall, weighted.sum()))
@@ -107,7 +106,7 @@ def nmi(table: Counted) -> float:
     Rosenberg and Hirschberg (2007). 1 where both have one group only. It is not corrected for
     chance: many small clusters score high, whatever is in them.
     """
-    weighted = table.drawn[table.person] * table.visits
+    weighted = table.times[table.person] * table.visits
     total = weighted.sum()
     if not total:
         return 1.0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from accesscontrol.score_tail import Calibration, Tail, fit
 from recognition.clustering import FEWEST, NOBODY, Labels, by_density, by_number, link_score
 from recognition.evaluate.cluster_metrics import Agreement, Counted, b_cubed, nmi, pairwise
-from recognition.evaluate.metrics import Floats, bootstrap_interval, jackknife_interval
+from recognition.evaluate.metrics import Floats, jackknife_interval
 from recognition.pair_scores import pair_scores
 from recognition.search import Vectors
 
@@ -121,28 +121,25 @@ def quality(labels: Labels, people: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def intervals(labels: Labels, people: NDArray[np.int64]) -> dict[str, Any]:
-    """95 % intervals of the same figures over people, the clusters held fixed: of pairs and visits
-    bootstraps, of the mutual information a jackknife."""
+    """95 % intervals of the same figures over people: jackknives, the clusters held fixed."""
     table = Counted.of(labels, people)
-    names = [(str(number), str(number)) for number in range(len(table.drawn))]
     figures: Mapping[str, Callable[[Counted], float]] = {
-        "pairwise_precision": lambda drawn: pairwise(drawn).precision,
-        "pairwise_recall": lambda drawn: pairwise(drawn).recall,
-        "pairwise_f": lambda drawn: pairwise(drawn).f,
-        "bcubed_precision": lambda drawn: b_cubed(drawn).precision,
-        "bcubed_recall": lambda drawn: b_cubed(drawn).recall,
-        "bcubed_f": lambda drawn: b_cubed(drawn).f,
+        "pairwise_precision": lambda some: pairwise(some).precision,
+        "pairwise_recall": lambda some: pairwise(some).recall,
+        "pairwise_f": lambda some: pairwise(some).f,
+        "bcubed_precision": lambda some: b_cubed(some).precision,
+        "bcubed_recall": lambda some: b_cubed(some).recall,
+        "bcubed_f": lambda some: b_cubed(some).f,
+        "nmi": nmi,
     }
-    found: dict[str, list[float] | None] = {}
+    found: dict[str, list[float]] = {}
     for name, figure in figures.items():
 
-        def drawn(times: Floats, figure: Callable[[Counted], float] = figure) -> float:
-            return figure(table.with_drawn(times))
+        def counted(times: Floats, figure: Callable[[Counted], float] = figure) -> float:
+            return figure(table.with_times(times))
 
-        ends = bootstrap_interval(drawn, names)
-        found[name] = [round(end, 5) for end in ends] if ends else None
-    low, high = jackknife_interval(lambda times: nmi(table.with_drawn(times)), len(names))
-    found["nmi"] = [round(max(low, 0.0), 5), round(min(high, 1.0), 5)]
+        low, high = jackknife_interval(counted, len(table.times))
+        found[name] = [round(max(low, 0.0), 5), round(min(high, 1.0), 5)]
     return {"interval95": found}
 
 

@@ -51,7 +51,7 @@ def write_clusters_report(folder: Path, figures: Mapping[str, Any]) -> None:
 def clusters_plot(figures: Mapping[str, Any]) -> Figure:
     """Left every measure with its interval, right what each algorithm's one choice does."""
     figure = Figure(figsize=(12, 5), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    left, right = figure.subplots(1, 2, width_ratios=(4, 3))
     _draw_measures(left, figures)
     _draw_choices(right, figures)
     figure.suptitle(f"{figures['visits']:,} visits of {figures['people']:,} people")
@@ -68,9 +68,8 @@ def _draw_measures(axes: Axes, figures: Mapping[str, Any]) -> None:
     for number, (kind, name) in enumerate(_KINDS.items()):
         for place, keys in enumerate(_MEASURES.values()):
             value = _at(figures[kind], keys)
-            low, high = figures[kind]["interval95"]["_".join(keys)] or (value, value)
-            # A bootstrap's interval need not hold the value itself.
-            ends = [[max(0.0, value - low)], [max(0.0, high - value)]]
+            low, high = figures[kind]["interval95"]["_".join(keys)]
+            ends = [[max(0.0, value - low)], [max(0.0, high - value)]]  # they are rounded
             axes.bar(
                 place + 0.27 * (number - 1),
                 value,
@@ -113,10 +112,7 @@ def _draw_choices(axes: Axes, figures: Mapping[str, Any]) -> None:
         axes.plot(shown["recall"], shown["precision"], "o", color=_COLOURS[kind], markersize=9)
     axes.set_xlabel("B-cubed recall")
     axes.set_ylabel("B-cubed precision")
-    axes.set_title(
-        "density by the rate of its link; K-means by the number told, in % of the true one",
-        fontsize="medium",
-    )
+    axes.set_title("by the link's rate; by the number told, % of the true one", fontsize="medium")
     axes.grid(visible=True, alpha=0.4)
 
 

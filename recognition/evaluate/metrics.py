@@ -173,9 +173,9 @@ def bootstrap_interval(
 def jackknife_interval(statistic: Callable[[Floats], float], people: int) -> tuple[float, float]:
     """95 % interval of a statistic over people, by leaving out one after the other.
 
-    For one that a person counted twice would mislead, such as an entropy: the bootstrap's draws
-    have a third of the people fewer. Normal, about the value itself (Efron and Tibshirani, 1993,
-    chapter 11).
+    For figures of groups: draws with replacement have a third of the people fewer, so groups mix
+    fewer people and entropies are smaller, and the bootstrap's interval may not hold the value
+    itself. Normal, about the value (Efron and Tibshirani, 1993, chapter 11).
 
     Args:
         statistic: of (people,) weights, each 1 or 0.

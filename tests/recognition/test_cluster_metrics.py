@@ -20,9 +20,9 @@ Visits = list[tuple[int, int]]
 VISITS = st.lists(st.tuples(st.integers(NOBODY, 4), st.integers(0, 4)), min_size=1, max_size=25)
 
 
-def counted(visits: Visits, drawn: NDArray[np.float64] | None = None) -> Counted:
+def counted(visits: Visits, times: NDArray[np.float64] | None = None) -> Counted:
     labels, people = np.array(visits, np.int64).T
-    return Counted.of(labels, people, drawn)
+    return Counted.of(labels, people, times)
 
 
 def together(one: int, other: int, visits: Visits) -> bool:
@@ -144,10 +144,10 @@ class TestByHand:
         assert pairwise(empty).f == b_cubed(empty).f == nmi(empty) == 1
 
 
-class TestPeopleDrawn:
+class TestPeopleCounted:
     @given(visits=VISITS, data=st.data())
     @settings(max_examples=100, deadline=None)
-    def test_a_pair_counts_as_often_as_both_were_drawn(
+    def test_a_pair_counts_as_often_as_both_together(
         self, visits: Visits, data: st.DataObject
     ) -> None:
         names = sorted({person for _, person in visits})
@@ -166,15 +166,15 @@ class TestPeopleDrawn:
 
     @given(visits=VISITS)
     @settings(max_examples=50, deadline=None)
-    def test_who_was_not_drawn_is_as_if_not_there(self, visits: Visits) -> None:
+    def test_who_does_not_count_is_as_if_not_there(self, visits: Visits) -> None:
         names = sorted({person for _, person in visits})
         left = [visit for visit in visits if visit[1] != names[0]]
         if not left:
             return
-        drawn = np.array([0.0] + [1.0] * (len(names) - 1))
+        times = np.array([0.0] + [1.0] * (len(names) - 1))
         expected = values(counted(left))
-        assert values(counted(visits, drawn)) == pytest.approx(expected, abs=1e-9)
+        assert values(counted(visits, times)) == pytest.approx(expected, abs=1e-9)
 
-    def test_a_person_drawn_twice_is_still_nobody_else(self) -> None:
+    def test_a_person_counted_twice_is_still_nobody_else(self) -> None:
         table = counted([(0, 0), (0, 0), (1, 1)], np.array([2.0, 1.0]))
         assert pairwise(table).precision == b_cubed(table).precision == 1

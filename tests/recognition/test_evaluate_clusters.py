@@ -83,13 +83,16 @@ def test_intervals_are_over_people_and_hold_what_was_measured() -> None:
     people = np.repeat(np.arange(60), 5)
     labels = np.where(random.random(300) < 0.2, NOBODY, people)
     labels[people == 7] = 8
-    found, ends = quality(labels, people), intervals(labels, people)["interval95"]
-    for name in ("pairwise", "bcubed"):
-        for rate in ("precision", "recall", "f"):
-            low, high = ends[f"{name}_{rate}"]
-            assert low <= found[name][rate] <= high
-    low, high = ends["nmi"]
-    assert low < found["nmi"] < high < 1
+    for one in (labels, people // 3, np.full(300, NOBODY)):
+        found, ends = quality(one, people), intervals(one, people)["interval95"]
+        figures = {
+            f"{kind}_{rate}": v
+            for kind in ("pairwise", "bcubed")
+            for rate, v in found[kind].items()
+        }
+        for name, value in (figures | {"nmi": found["nmi"]}).items():
+            low, high = ends[name]
+            assert 0 <= low <= value <= high <= 1
 
 
 def test_fewer_people_leave_more_doubt() -> None:
