@@ -22,6 +22,7 @@ from accesscontrol.assurance import Assurance
 from accesscontrol.candidates import keep_candidates
 from accesscontrol.challenges import Challenged, ChallengeRule, is_met
 from accesscontrol.evidence_json import as_json
+from accesscontrol.matching import Match, compare
 from accesscontrol.models import Decision, Employee, Kiosk, Outcome, Punch
 from accesscontrol.punches import punch
 
@@ -190,11 +191,9 @@ def _attack(evidence: Evidence, rule: PadRule | None) -> Outcome | None:
 
 def _compare(best: Candidate, second: Candidate | None, policy: Policy) -> Outcome | None:
     """Why the best candidate is nobody's match, or None if it is one."""
-    if best.score < policy.threshold:
-        return Outcome.NO_MATCH
-    if second is not None and best.score - second.score < policy.margin:
-        return Outcome.AMBIGUOUS
-    return None
+    next_score = None if second is None else second.score
+    found = compare(best.score, next_score, policy.threshold, policy.margin)
+    return None if found is Match.ACCEPTED else Outcome(found)
 
 
 def _too_brief(

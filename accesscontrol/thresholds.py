@@ -7,14 +7,9 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from accesscontrol import audit
+from accesscontrol import audit, matching
+from accesscontrol.matching import DEFAULT_FALSE_MATCH_RATE, odds
 from accesscontrol.models import ModelVersion, Site, Threshold, User
-
-DEFAULT_FALSE_MATCH_RATE = "1e-6"
-"""1:1 rate that a new site starts at: with 100 employees about 1 search of a stranger in 10,000."""
-DEFAULT_MARGIN = 0.05
-"""Where the calibration does not tell the score's scale."""
-
 
 HIGHEST_FALSE_MATCH_RATE = "1e-2"
 """A threshold at which the model takes more people for each other than this is none for a door."""
@@ -111,16 +106,12 @@ def set_default(site: Site, model_version: ModelVersion) -> Threshold | None:
 
 def default_margin(model_version: ModelVersion) -> float:
     """What a tenfold lower false match rate costs: models' scores spread differently."""
-    first, second = (for_false_match_rate(model_version, rate) for rate in ("1e-5", "1e-6"))
-    if first is None or second is None or second <= first:
-        return DEFAULT_MARGIN
-    return round(second - first, 3)
+    return matching.margin_of(model_version.calibration)
 
 
 def for_false_match_rate(model_version: ModelVersion, rate: str) -> float | None:
     """The calibrated threshold for a 1:1 false match rate such as "1e-5"."""
-    entry = model_version.calibration.get("thresholds", {}).get(rate)
-    return None if entry is None else float(entry)
+    return matching.threshold_at(model_version.calibration, rate)
 
 
 def false_match_rate_at(model_version: ModelVersion, value: float) -> float | None:
@@ -170,10 +161,3 @@ def meaning(model_version: ModelVersion, value: float, people: int) -> str:
 
 def _key(calibrated: dict[str, float], rate: float) -> str:
     return next(key for key in calibrated if float(key) == rate)
-
-
-def odds(rate: float) -> str:
-    """0.0001 is "1 in 10,000", in two significant digits."""
-    count = 1 / rate
-    digits = max(0, math.floor(math.log10(count)) - 1)
-    return f"1 in {round(count, -digits):,.0f}"

@@ -8,10 +8,12 @@ linked is one person. Where the number is given, by spherical K-means (Dhillon a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recognition.search import Vectors, blocks
 
 WRONG_LINKS = 1.0
 """Links of two people that are to be expected among all pairs of visits, at most."""
@@ -20,22 +22,41 @@ LOOSEST_RATE = 1e-6
 FEWEST = 2
 """Visits that are a person who came again."""
 NOBODY = -1
-_BLOCK = 4_000_000  # scores at a time: 16 MB
 _RESTARTS, _ROUNDS = 4, 30
 
-Vectors = NDArray[np.float32]
 Labels = NDArray[np.int64]
+ScoreAt = Callable[[float], float]
+"""The cosine that a false match rate of two strangers has, as the model's calibration or a site's
+own scores tell (`accesscontrol.score_tail`)."""
 
 
-def link_score(score_at: Callable[[float], float], visits: int) -> float:
+def group(vectors: Vectors, score_at: ScoreAt | None, people: int | None = None) -> Labels:
+    """Whose each vector (N, D) of length 1 is, as for a site's unknown visitors.
+
+    Args:
+        vectors: faces, or visits.
+        score_at: how alike two people are, for `link_score`.
+        people: how many there are, where that is known.
+
+    Returns:
+        (N,) by number if `people` is given, else by density; where nobody can say what alike is,
+        all NOBODY.
+    """
+    if people is not None:
+        return by_number(vectors, people)
+    if score_at is None:
+        return np.full(len(vectors), NOBODY, np.int64)
+    return by_density(vectors, link_score(score_at, len(vectors)))
+
+
+def link_score(score_at: ScoreAt, visits: int) -> float:
     """The cosine from which two visits are taken for one person's.
 
     The more visits, the more pairs can be wrong: the false match rate asked for is WRONG_LINKS
     over the number of pairs, and never above LOOSEST_RATE.
 
     Args:
-        score_at: the cosine that a false match rate of two strangers has, as the model's
-            calibration or a site's own scores tell (`accesscontrol.score_tail`).
+        score_at: how alike two people are.
         visits: how many are compared.
     """
     pairs = max(visits * (visits - 1) / 2, 1.0)
@@ -56,12 +77,12 @@ def by_density(vectors: Vectors, link: float, fewest: int = FEWEST) -> Labels:
     """
     count = len(vectors)
     near = np.zeros(count, np.int64)
-    for start, scores in _scores(vectors, vectors):
+    for start, scores in blocks(vectors, vectors):
         near[start : start + len(scores)] = (scores >= link).sum(axis=1)
     middle = np.flatnonzero(near >= fewest)
     roots = np.arange(len(middle))
     inner = vectors[middle]
-    for _, scores in _scores(inner, inner):
+    for _, scores in blocks(inner, inner):
         for row in scores >= link:
             met = roots[row]
             if met.min() != met.max():
@@ -69,7 +90,7 @@ def by_density(vectors: Vectors, link: float, fewest: int = FEWEST) -> Labels:
     labels = np.full(count, NOBODY, np.int64)
     labels[middle] = roots
     edge = np.flatnonzero((near < fewest) & (near > 1))
-    for start, scores in _scores(vectors[edge], inner) if len(inner) else ():
+    for start, scores in blocks(vectors[edge], inner) if len(inner) else ():
         best = scores.argmax(axis=1)
         reached = scores[np.arange(len(best)), best] >= link
         labels[edge[start : start + len(best)][reached]] = roots[best[reached]]
@@ -95,13 +116,6 @@ def middles(vectors: Vectors, labels: Labels) -> Vectors:
     """The mean direction of each cluster, (K, D) of length 1; `labels` run from 0 to K - 1."""
     inside = labels != NOBODY
     return _unit(_sums(vectors[inside], labels[inside], int(labels.max(initial=NOBODY)) + 1))
-
-
-def _scores(rows: Vectors, columns: Vectors) -> Iterator[tuple[int, Vectors]]:
-    """Products of rows with all columns, some rows at a time: the first row, (R, C) scores."""
-    step = max(1, _BLOCK // max(1, len(columns)))
-    for start in range(0, len(rows), step):
-        yield start, rows[start : start + step] @ columns.T
 
 
 def _numbered(labels: Labels) -> Labels:

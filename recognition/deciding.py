@@ -34,6 +34,7 @@ from accesscontrol.lanes import Lane
 from accesscontrol.models import Kiosk, Outcome
 from recognition import asking, challenge, tracking
 from recognition.following import ModelInUse
+from recognition.identification import LOWEST_QUALITY
 from recognition.pad_threshold import pad_threshold
 from recognition.scene import Scene, asks_for_challenge, asks_for_pad, evidence_of
 from recognition.tracking import Moment, Presentation
@@ -44,9 +45,6 @@ PATIENCE_MS = 3_000
 """How long a presentation may gather evidence before it is refused."""
 RETRY_MS = 3_000
 """A person still there this long after a refusal is tried anew."""
-LOWEST_QUALITY = 0.25
-"""Of a presentation's best face, which then could not reach any threshold in use: its person
-is told what to mend instead of "not recognised". In the kiosk clips no single face is below."""
 
 
 class Decider:

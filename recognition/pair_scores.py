@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accesscontrol.score_tail import BINS, GROUPS, Impostors, bin_of
+from recognition.search import best_by_person, blocks
 
 PROBES = 5_000
 """Templates that are searched at most, as evenly from all people as they come: minutes of work
 for a gallery of 100,000 would tell no more."""
-_BLOCK = 4_000_000  # scores at a time
 
 Floats = NDArray[np.float64]
 
@@ -54,13 +54,11 @@ def pair_scores(
     found = _Found(count, groups)
     searched = _drawn(person, first, probes)
     weights = 1 / np.bincount(person[searched], minlength=max(count, 1))[person[searched]]
-    step = max(1, _BLOCK // max(1, len(vectors)))
-    for start in range(0, len(searched), step):
-        rows = searched[start : start + step]
-        scores = vectors[rows] @ vectors.T
+    for start, scores in blocks(vectors[searched], vectors):
+        rows = searched[start : start + len(scores)]
         scores[np.arange(len(rows)), rows] = -2  # a template says nothing of itself
-        best = np.maximum.reduceat(scores, first, axis=1)
-        found.add(best, person[rows], templates, weights[start : start + step])
+        best = best_by_person(scores, first)
+        found.add(best, person[rows], templates, weights[start : start + len(scores)])
     return found.result(float(templates.mean()) if count else 0.0, int((templates > 1).sum()))
 
 

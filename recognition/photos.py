@@ -14,46 +14,29 @@ from numpy.typing import NDArray
 from accesscontrol import crypto, embedding_anew, enrolment, keyring, quality, thresholds
 from accesscontrol.enrolment import Enrolled
 from accesscontrol.models import EnrolmentPhoto, ModelVersion, Refusal, Template
+from recognition import portraits
 from recognition.images import PHOTO_LIMITS, ImageError, ImageLimits, decode
 from recognition.pipeline import Pipeline
+from recognition.portraits import LOWEST_QUALITY, Flaw
 from recognition.types import Face, FrameResult, Pixels, Quality
 
 logger = logging.getLogger(__name__)
 
 SMALLEST_FOUND = 32
-SMALLEST_FACE = 48.0
-"""Width in pixels of the face in an enrolment photo."""
-LOWEST_QUALITY = 0.4
-"""A template is compared with every probe, so a photo must be better than a frame: of LFW's
-portraits 1 in 1,000 is below, of CFP's profiles a sixth."""
 KEPT_QUALITY = 0.35
 """Of a photo that was accepted before: stored anew, it measures a little differently."""
-LOWEST_DETECTION_SCORE = 0.9
-"""Below it the detector has seen patterns as often as faces."""
-OTHER_FACE_SHARE = 1 / 3
-"""A second face at least this wide, against the widest, is not background."""
 JPEG_QUALITY = 95
 
 
 def judge(result: FrameResult, lowest_quality: float = LOWEST_QUALITY) -> Face | Refusal:
     """The one usable face of a photo, or why there is none."""
-    if result.error is not None:
-        return Refusal.UNREADABLE
-    faces = sorted(
-        (f for f in result.faces if f.score >= LOWEST_DETECTION_SCORE), key=_width, reverse=True
-    )
-    if not faces:
-        return Refusal.NO_FACE
-    if len(faces) > 1 and _width(faces[1]) >= OTHER_FACE_SHARE * _width(faces[0]):
-        return Refusal.SEVERAL_FACES
-    face = faces[0]
-    if _width(face) < SMALLEST_FACE:
-        return Refusal.FACE_TOO_SMALL
-    if face.quality is None or face.embedding is None:
-        return Refusal.LOW_QUALITY
-    if not face.quality.score >= lowest_quality:  # so that NaN is refused
-        return quality.REFUSED.get(face.quality.shortfall or "", Refusal.LOW_QUALITY)
-    return face
+    match portraits.judge(result, lowest_quality):
+        case Face() as face:
+            return face
+        case Flaw() as flaw:
+            return Refusal(flaw)
+        case shortfall:
+            return quality.REFUSED[shortfall]
 
 
 def process_photo(photo: EnrolmentPhoto, pipeline: Pipeline, version: ModelVersion) -> None:
@@ -164,7 +147,3 @@ def _reencoded(pixels: Pixels) -> bytes:
     if not done:
         raise ValueError("the photo could not be encoded as JPEG")
     return data.tobytes()
-
-
-def _width(face: Face) -> float:
-    return float(face.box[2] - face.box[0])

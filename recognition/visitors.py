@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +12,8 @@ from accesscontrol import budgets, model_versions, thresholds, visitor_groups, v
 from accesscontrol.models import ModelVersion, Site, VisitorPolicy
 from accesscontrol.score_tail import Tail, TailError
 from accesscontrol.visitor_groups import Group
-from recognition.clustering import (
-    NOBODY,
-    Labels,
-    Vectors,
-    by_density,
-    by_number,
-    link_score,
-    middles,
-)
+from recognition.clustering import NOBODY, Labels, group, middles
+from recognition.search import Vectors, nearest_rows
 from recognition.survey import gallery_vectors
 
 logger = logging.getLogger(__name__)
@@ -60,13 +54,8 @@ def group_visits(policy: VisitorPolicy, version: ModelVersion) -> bool:
 
 
 def _labels(vectors: Vectors, policy: VisitorPolicy, version: ModelVersion) -> Labels:
-    if policy.people is not None:
-        return by_number(vectors, policy.people)
-    tail = _tail(policy.site, version)
-    if tail is None:
-        return np.full(len(vectors), NOBODY, np.int64)
-    link = link_score(lambda rate: tail.score_at(rate, bound=False), len(vectors))
-    return by_density(vectors, link)
+    tail = _tail(policy.site, version) if policy.people is None else None
+    return group(vectors, partial(tail.score_at, bound=False) if tail else None, policy.people)
 
 
 def _tail(site: Site, version: ModelVersion) -> Tail | None:
@@ -84,7 +73,7 @@ def _known(
     row = thresholds.in_force(site.pk, version.pk)
     if row is None or not len(gallery):
         return np.zeros(len(vectors), np.bool_)
-    _, scores = _nearest(vectors, gallery)
+    _, scores = nearest_rows(vectors, gallery)
     known: NDArray[np.bool_] = scores >= row.value
     return known
 
@@ -100,7 +89,7 @@ def _groups(
     centres = middles(vectors, labels)
     near: list[tuple[int, float] | None] = [None] * len(centres)
     if len(gallery) and len(centres):
-        places, scores = _nearest(centres, gallery)
+        places, scores = nearest_rows(centres, gallery)
         near = [
             (int(people[place]), float(score)) for place, score in zip(places, scores, strict=True)
         ]
@@ -109,19 +98,6 @@ def _groups(
         for label, nearest in enumerate(near)
     ]
     return found + [Group((number,)) for number in numbers[labels == NOBODY].tolist()]
-
-
-def _nearest(vectors: Vectors, gallery: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The template nearest to each vector (N, D), by its row, and its cosine."""
-    places = np.zeros(len(vectors), np.int64)
-    best = np.zeros(len(vectors), np.float32)
-    step = max(1, 4_000_000 // max(1, len(gallery)))
-    for start in range(0, len(vectors), step):
-        scores = vectors[start : start + step] @ gallery.T
-        found = scores.argmax(axis=1)
-        places[start : start + step] = found
-        best[start : start + step] = scores[np.arange(len(found)), found]
-    return places, best
 
 
 def _unit(embeddings: list[object], dimension: int) -> Vectors:

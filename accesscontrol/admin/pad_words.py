@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from accesscontrol import pad_figures
+from accesscontrol.matching import odds
 from accesscontrol.pad_figures import Measured
-from accesscontrol.thresholds import odds
 
 
 @dataclass(frozen=True, slots=True)

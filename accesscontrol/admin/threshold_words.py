@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from accesscontrol import budgets, thresholds
+from accesscontrol import budgets, matching
 from accesscontrol.budgets import Budget, Cost, Ground, Share
 from accesscontrol.score_tail import FEWEST_PEOPLE
 from accesscontrol.surveys import State
@@ -96,7 +96,7 @@ def cost_rows(costs: Sequence[Cost], known: Ground) -> list[Row]:
 
 def odds(rate: float) -> str:
     """0.001 is "1 in 1,000", in two significant digits."""
-    return thresholds.odds(rate) if rate > 0 else _("never")
+    return matching.odds(rate) if rate > 0 else _("never")
 
 
 def _templates_unknown(known: Ground) -> str:

@@ -13,12 +13,15 @@ from recognition.bench import BenchError
 from recognition.commands import (
     analyse,
     benchmark,
+    cluster,
     evaluate,
     faiss_environment,
     fetch_faces,
     fetch_models,
+    identify,
     import_model,
     train,
+    verify,
 )
 from recognition.commands.terminal import say
 from recognition.evaluate.datasets import DatasetError
@@ -36,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 only if all of it was done."""
     parser = argparse.ArgumentParser(prog="python -m recognition")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    modules = (fetch_models, import_model, fetch_faces, analyse, evaluate, benchmark)
-    for module in (*modules, train, faiss_environment):
+    modules = (fetch_models, import_model, fetch_faces, analyse, verify, identify, cluster)
+    for module in (*modules, evaluate, benchmark, train, faiss_environment):
         module.add_to(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command

@@ -6,24 +6,20 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from recognition.commands.pictures import look, tell_failures
 from recognition.commands.terminal import (
     Commands,
     add_pipeline_options,
     load_pipeline,
-    say,
     show,
     show_json,
 )
-from recognition.images import PHOTO_LIMITS
-from recognition.pipeline import Pipeline
 from recognition.types import Face, FrameResult
-
-SOME_FAILED = 1
 
 
 def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("analyse", help=__doc__)
+    parser = commands.add_parser("analyse", help="find and embed the faces of pictures")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.add_argument("--json", action="store_true", help="one JSON line for each image")
     add_pipeline_options(parser)
@@ -33,28 +29,13 @@ def add_to(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     pipeline = load_pipeline(options)
     failed = 0
-    for path in options.images:
-        result = _analyse(pipeline, path, options.smallest_face)
+    for path, result in look(pipeline, options.images, options.smallest_face, with_pad=True):
         failed += result.error is not None
         if options.json:
             show_json(as_dict(path, result))
         else:
             show(_as_text(path, result))
-    if failed:
-        say(f"{failed} of {len(options.images)} images could not be read")
-    return SOME_FAILED if failed else 0
-
-
-def _analyse(pipeline: Pipeline, path: Path, smallest_face: int) -> FrameResult:
-    try:
-        with path.open("rb") as file:
-            data = file.read(PHOTO_LIMITS.max_bytes + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        return FrameResult(0, 0, error=f"The file cannot be read: {reason}.")
-    return pipeline.analyse(
-        [data], smallest_face=smallest_face, with_pad=True, limits=PHOTO_LIMITS
-    )[0]
+    return tell_failures(failed, len(options.images))
 
 
 def as_dict(path: Path, result: FrameResult) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class Named(NamedTuple):
 
 def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("bench", help=__doc__)
+    parser = commands.add_parser(
+        "bench", help="time the pipeline stage by stage and end to end, and beside other libraries"
+    )
     parser.add_argument(
         "--image",
         type=Path,

@@ -45,7 +45,7 @@ from recognition.packages import write_atomically
 
 def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("evaluate", help=__doc__)
+    parser = commands.add_parser("evaluate", help="measure error rates on labelled images")
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     _add_verification(kinds)
     _add_identification(kinds)

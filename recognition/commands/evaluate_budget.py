@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from recognition.commands.calibrated import shipped
 from recognition.commands.terminal import (
     Commands,
     add_report_options,
@@ -20,14 +20,10 @@ from recognition.commands.terminal import (
     show_progress,
 )
 from recognition.evaluate import budget
-from recognition.evaluate.budget import Plan, Portraits, thresholds_by_rate
+from recognition.evaluate.budget import Plan, Portraits
 from recognition.evaluate.budget_report import write_budget_report
-from recognition.evaluate.calibration import calibration_path
 from recognition.evaluate.datasets import DatasetError, images_by_person
 from recognition.evaluate.embeddings import embed_files
-from recognition.fetch import models_folder
-from recognition.home import home
-from recognition.imported import calibration_file
 from recognition.pipeline import Pipeline
 
 FEWEST = 6
@@ -124,16 +120,3 @@ def _portraits(options: argparse.Namespace, pipeline: Pipeline) -> tuple[Portrai
     _, people = np.unique([of[path] for path in paths], return_inverse=True)
     vectors = np.stack(list(embedded.embeddings.values())).astype(np.float32)
     return Portraits(vectors, people.astype(np.int64), paths), list(options.same_person)
-
-
-def shipped(pipeline: Pipeline) -> dict[str, Any]:
-    """The calibration that the model has, thresholds by rate as the database keeps them."""
-    name = pipeline.model.name
-    path = calibration_path(name)
-    if not path.exists():
-        path = calibration_file(models_folder(home()), name)
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DatasetError(f"{name} has no calibration. Make one: evaluate calibrate") from None
-    return {**found, "thresholds": thresholds_by_rate(found)}

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 from accesscontrol.score_tail import Calibration
-from recognition.commands.evaluate_budget import shipped
+from recognition.commands.calibrated import shipped
 from recognition.commands.terminal import (
     Commands,
-    add_pipeline_options,
+    add_report_options,
     load_pipeline,
     positive,
     say,
@@ -19,6 +19,7 @@ from recognition.commands.terminal import (
     show_progress,
 )
 from recognition.evaluate.clusters import Visits, compare, grouped, timed
+from recognition.evaluate.clusters_report import write_clusters_report
 from recognition.evaluate.datasets import DatasetError, images_by_person
 from recognition.evaluate.embeddings import embed_files
 from recognition.pipeline import Pipeline
@@ -48,8 +49,7 @@ def add_to(kinds: Commands) -> None:
         metavar="N",
         help="made-up visits that are timed (%(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    add_pipeline_options(parser)
+    add_report_options(parser, "the figures, their plot and report.html")
     parser.set_defaults(command=_clusters)
 
 
@@ -62,6 +62,9 @@ def _clusters(options: argparse.Namespace) -> int:
     figures["timed"] = timed(options.timed, pipeline.model.dimension, calibration)
     figures["frames_a_visit"] = options.frames
     figures["model"] = f"{pipeline.model.name} {pipeline.model.version}"
+    if options.report:
+        write_clusters_report(options.report, figures)
+        say(f"report in {options.report}")
     if options.json:
         show_json(figures)
     else:

@@ -29,13 +29,14 @@ from recognition.evaluate.composed import (
 )
 from recognition.evaluate.datasets import DatasetError, images_by_person
 from recognition.evaluate.embeddings import embed_files
-from recognition.evaluate.presentations import Followed, Gallery, Ruling, look, summarise, track
+from recognition.evaluate.presentations import Followed, Ruling, look, summarise, track
 from recognition.evaluate.presentations_report import write_presentations_report
 from recognition.fetch import models_folder
 from recognition.home import home
 from recognition.imported import calibration_file
 from recognition.pipeline import Pipeline
 from recognition.placing import Likeness
+from recognition.search import Gallery
 from recognition.types import Floats, FrameResult
 
 IN_USE = "1e-6"

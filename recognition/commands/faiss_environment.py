@@ -11,7 +11,10 @@ from recognition.home import home
 
 def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("faiss-environment", help=__doc__)
+    parser = commands.add_parser(
+        "faiss-environment",
+        help="set up faiss, with which `manage.py bench_gallery` compares, once",
+    )
     parser.set_defaults(command=_run)
 
 

@@ -11,7 +11,9 @@ from recognition.home import home
 
 def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("fetch-faces", help=__doc__)
+    parser = commands.add_parser(
+        "fetch-faces", help="fetch the public-domain portraits of the demo and the tests, once"
+    )
     parser.set_defaults(command=_run)
 
 

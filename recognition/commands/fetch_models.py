@@ -14,7 +14,9 @@ from recognition.weights import EXTRAS
 
 def add_to(commands: Commands) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("fetch-models", help=__doc__)
+    parser = commands.add_parser(
+        "fetch-models", help="download, check and convert the models, once"
+    )
     parser.add_argument(
         "--with",
         dest="extras",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accesscontrol.score_tail import Calibration, Tail, fit, pair_rate, wilson
-from recognition.evaluate.calibration import calibrate, unfit_for_a_door
+from recognition.evaluate.calibration import calibrate, thresholds_by_rate, unfit_for_a_door
 from recognition.evaluate.metrics import Floats
 from recognition.pair_scores import pair_scores
 from recognition.types import ModelInfo
@@ -240,11 +240,6 @@ def _calibration(solving: Portraits, plan: Plan) -> Calibration:
     if reason is not None:
         raise ValueError(f"{reason} Give --calibration shipped.")
     return Calibration.read({**made, "thresholds": thresholds_by_rate(made)})
-
-
-def thresholds_by_rate(calibration: Mapping[str, Any]) -> dict[str, float]:
-    """A calibration file's table as the database keeps it."""
-    return {row["fmr"]: row["threshold"] for row in calibration["thresholds"]}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -118,6 +118,11 @@ def unfit_for_a_door(calibration: Mapping[str, Any]) -> str | None:
     return None
 
 
+def thresholds_by_rate(calibration: Mapping[str, Any]) -> dict[str, float]:
+    """A calibration file's table as the database keeps it."""
+    return {row["fmr"]: row["threshold"] for row in calibration["thresholds"]}
+
+
 def all_scores(embeddings: NDArray[np.float32], people: Sequence[str]) -> tuple[Floats, Floats]:
     """Cosines of every two images: (G,) of one person, (I,) of two."""
     _, person = np.unique(np.array(people), return_inverse=True)

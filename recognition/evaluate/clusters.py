@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accesscontrol.score_tail import Calibration, Tail, fit
-from recognition.clustering import (
-    FEWEST,
-    NOBODY,
-    Labels,
-    Vectors,
-    by_density,
-    by_number,
-    link_score,
-)
+from recognition.clustering import FEWEST, NOBODY, Labels, by_density, by_number, link_score
+from recognition.evaluate.cluster_metrics import Agreement, Counted, b_cubed, nmi, pairwise
+from recognition.evaluate.metrics import Floats, jackknife_interval
 from recognition.pair_scores import pair_scores
+from recognition.search import Vectors
 
 RATES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 """False match rates whose scores are tried as links, to see how much hangs on the choice."""
+SHARES = (0.5, 0.75, 1.25, 1.5, 2.0)
+"""Of the true number of people, told to K-means in its place: how much hangs on knowing it."""
 _WITHIN = 0.75
 """Cosine of two visits of one made-up person."""
 
@@ -72,12 +69,14 @@ def compare(
     count = len(np.unique(people))
     link = link_score(score_at, len(vectors))
     alone = np.full(len(people), NOBODY, np.int64)
+    by_density_found = by_density(vectors, link)
+    by_number_found = by_number(vectors, count)
     return {
         "visits": len(people),
         "people": count,
         "came_again": _came_again(people),
         "link": round(link, 4),
-        "density": quality(by_density(vectors, link), people),
+        "density": quality(by_density_found, people) | intervals(by_density_found, people),
         "density_three": quality(by_density(vectors, link, FEWEST + 1), people),
         "density_by_rate": {
             f"{rate:g}": {
@@ -86,8 +85,13 @@ def compare(
             }
             for rate in RATES
         },
-        "k_means_true_number": quality(by_number(vectors, count), people),
-        "each_alone": quality(alone, people),
+        "k_means_true_number": quality(by_number_found, people)
+        | intervals(by_number_found, people),
+        "k_means_by_share": {
+            f"{share:g}": quality(by_number(vectors, round(share * count)), people)
+            for share in SHARES
+        },
+        "each_alone": quality(alone, people) | intervals(alone, people),
     }
 
 
@@ -98,34 +102,45 @@ def _tail(calibration: Calibration, staff: Visits | None) -> Tail:
 
 
 def quality(labels: Labels, people: NDArray[np.int64]) -> dict[str, Any]:
-    """Clusters (N,) against people (N,); who is in none is alone.
+    """Clusters (N,) against people (N,), see `cluster_metrics`; who is in none is alone.
 
-    Pairwise: of the pairs that are put together, how many are of one person (precision), and the
-    other way round (recall). BCubed (Bagga and Baldwin, 1998): the same for each visit's own
-    cluster and person, averaged, so that people who come often do not outweigh the others.
+    visitors: clusters of two visits or more, and how many of them have visits of several people.
     """
-    labels = _alone(labels)
-    _, cluster = np.unique(labels, return_inverse=True)
-    _, person = np.unique(people, return_inverse=True)
-    width = int(person.max(initial=0)) + 1
-    codes, cell, together = np.unique(
-        cluster * width + person, return_inverse=True, return_counts=True
-    )
-    in_cluster, of_person = np.bincount(cluster), np.bincount(person)
-    common = together[cell]
-    right, put, true = (_pairs(counts) for counts in (together, in_cluster, of_person))
-    dominant = np.zeros(len(in_cluster), np.int64)
-    np.maximum.at(dominant, codes // width, together)
+    table = Counted.of(labels, people)
+    in_cluster = np.bincount(table.cluster, table.visits)
+    dominant = np.zeros(len(in_cluster))
+    np.maximum.at(dominant, table.cluster, table.visits)
     again = in_cluster >= 2
     return {
-        "pairwise": _rates(right / put if put else 1.0, right / true if true else 1.0),
-        "bcubed": _rates(
-            float((common / in_cluster[cluster]).mean()),
-            float((common / of_person[person]).mean()),
-        ),
+        "pairwise": _rates(pairwise(table)),
+        "bcubed": _rates(b_cubed(table)),
+        "nmi": round(nmi(table), 5),
         "visitors": int(again.sum()),
         "visitors_of_several_people": int((again & (dominant < in_cluster)).sum()),
     }
+
+
+def intervals(labels: Labels, people: NDArray[np.int64]) -> dict[str, Any]:
+    """95 % intervals of the same figures over people: jackknives, the clusters held fixed."""
+    table = Counted.of(labels, people)
+    figures: Mapping[str, Callable[[Counted], float]] = {
+        "pairwise_precision": lambda some: pairwise(some).precision,
+        "pairwise_recall": lambda some: pairwise(some).recall,
+        "pairwise_f": lambda some: pairwise(some).f,
+        "bcubed_precision": lambda some: b_cubed(some).precision,
+        "bcubed_recall": lambda some: b_cubed(some).recall,
+        "bcubed_f": lambda some: b_cubed(some).f,
+        "nmi": nmi,
+    }
+    found: dict[str, list[float]] = {}
+    for name, figure in figures.items():
+
+        def counted(times: Floats, figure: Callable[[Counted], float] = figure) -> float:
+            return figure(table.with_times(times))
+
+        low, high = jackknife_interval(counted, len(table.times))
+        found[name] = [round(max(low, 0.0), 5), round(min(high, 1.0), 5)]
+    return {"interval95": found}
 
 
 def timed(count: int, dimension: int, calibration: Calibration) -> dict[str, float]:
@@ -162,22 +177,12 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return scaled
 
 
-def _alone(labels: Labels) -> Labels:
-    """Each that is in no cluster gets one of its own."""
-    numbered = labels.copy()
-    nobody = np.flatnonzero(labels == NOBODY)
-    numbered[nobody] = labels.max(initial=0) + 1 + np.arange(len(nobody))
-    return numbered
-
-
-def _pairs(counts: NDArray[np.int64]) -> float:
-    return float((counts * (counts - 1) / 2).sum())
-
-
-def _rates(precision: float, recall: float) -> dict[str, float]:
-    both = precision + recall
-    f = 2 * precision * recall / both if both else 0.0
-    return {"precision": round(precision, 5), "recall": round(recall, 5), "f": round(f, 5)}
+def _rates(found: Agreement) -> dict[str, float]:
+    return {
+        "precision": round(found.precision, 5),
+        "recall": round(found.recall, 5),
+        "f": round(found.f, 5),
+    }
 
 
 def _came_again(people: NDArray[np.int64]) -> int:

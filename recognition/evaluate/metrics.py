@@ -168,3 +168,25 @@ def bootstrap_interval(
         return None
     low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)
+
+
+def jackknife_interval(statistic: Callable[[Floats], float], people: int) -> tuple[float, float]:
+    """95 % interval of a statistic over people, by leaving out one after the other.
+
+    For figures of groups: draws with replacement have a third of the people fewer, so groups mix
+    fewer people and entropies are smaller, and the bootstrap's interval may not hold the value
+    itself. Normal, about the value (Efron and Tibshirani, 1993, chapter 11).
+
+    Args:
+        statistic: of (people,) weights, each 1 or 0.
+        people: how many, at least 1.
+    """
+    everybody = np.ones(people)
+    value = statistic(everybody)
+    left = []
+    for person in range(people):
+        everybody[person] = 0
+        left.append(statistic(everybody.copy()))
+        everybody[person] = 1
+    error = math.sqrt((people - 1) * float(np.var(left)))
+    return value - 1.96 * error, value + 1.96 * error

@@ -28,6 +28,7 @@ th { font-weight: 500; }
 .plots { align-items: flex-start; }
 .plots img, .plots svg { width: min(32rem, 100%); height: auto; }
 figure { margin: 0; width: 20.5rem; max-width: 100%; }
+figure.one { width: 10rem; }
 figure img, figure .none { width: 10rem; height: 10rem; object-fit: cover; background: #eef1f4; }
 figure .none { display: inline-block; }
 figcaption { font-size: .85rem; overflow-wrap: anywhere; }
@@ -121,8 +122,9 @@ def _pair(shown: Shown) -> str:
     second = _photo(shown.second) if shown.second is not None else ""
     caption = escape(" / ".join(names))
     note = f"; {escape(shown.note)}" if shown.note else ""
+    kind = "" if second else ' class="one"'
     return (
-        f"<figure>{_photo(shown.first)}{second}"
+        f"<figure{kind}>{_photo(shown.first)}{second}"
         f"<figcaption><strong>{shown.score:.3f}</strong>{note}<br>{caption}</figcaption></figure>"
     )
 

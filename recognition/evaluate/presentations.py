@@ -18,6 +18,7 @@ from accesscontrol.assurance import Assurance
 from recognition.evaluate.composed import FRAMES_PER_S, Composed, ComposedFrame, Standing
 from recognition.pipeline import Pipeline
 from recognition.placing import Likeness
+from recognition.search import Gallery
 from recognition.tracking import Moment, Presentation, Sighting, follow
 from recognition.types import Floats, FrameResult
 
@@ -26,28 +27,6 @@ LOWEST_DETECTION_SCORE = 0.95
 BATCH = 8
 _FRAME_MS = 1000 // FRAMES_PER_S
 _BEGIN_MS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gallery:
-    """Who is enrolled: names in order, and templates (N, D) with the person of each row."""
-
-    names: Sequence[str]
-    templates: Floats
-    rows: Sequence[int]
-    """The first template of each person."""
-
-    @classmethod
-    def of(cls, people: Mapping[str, Sequence[Floats]]) -> Gallery:
-        """From the templates of each person, one at least."""
-        counts = [len(templates) for templates in people.values()]
-        rows = np.cumsum([0, *counts[:-1]]).tolist()
-        return cls(list(people), np.stack([t for some in people.values() for t in some]), rows)
-
-    def scores(self, probes: Floats) -> Floats:
-        """Of probes (N, D) the best cosine with each person's templates (N, people)."""
-        result: Floats = np.maximum.reduceat(probes @ self.templates.T, self.rows, axis=1)
-        return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)

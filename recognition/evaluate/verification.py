@@ -27,6 +27,7 @@ from recognition.evaluate.page import Shown
 from recognition.evaluate.report import Report
 from recognition.pipeline import Pipeline
 from recognition.types import Quality
+from recognition.verification import cosine
 
 FMRS = ("1e-2", "1e-3", "1e-4")
 
@@ -88,7 +89,7 @@ def score_pairs(
         if first is None or second is None:
             failed[number] = True
         else:
-            scores[number] = float(first @ second)
+            scores[number] = cosine(first, second)
     missed = tuple(str(path.relative_to(folder)) for path in embedded.missed)
     return ScoredPairs(pairs, scores, failed, len(paths), missed, paths, embedded.qualities)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accesscontrol import sites, thresholds
+from accesscontrol import matching, sites, thresholds
 from accesscontrol.models import AuditEntry, ModelVersion, Site, Threshold
 from accesscontrol.thresholds import ThresholdError, set_threshold
 from tests.factories import ModelVersionFactory, SiteFactory, UserFactory
@@ -97,9 +97,9 @@ def test_a_new_site_gets_the_default_of_the_active_model(version: ModelVersion) 
     [
         ({"1e-5": 0.6, "1e-6": 0.66}, 0.06),
         ({"1e-5": 0.852, "1e-6": 0.873}, 0.021),
-        ({"1e-6": 0.66}, thresholds.DEFAULT_MARGIN),
-        ({"1e-5": 0.7, "1e-6": 0.66}, thresholds.DEFAULT_MARGIN),
-        ({}, thresholds.DEFAULT_MARGIN),
+        ({"1e-6": 0.66}, matching.DEFAULT_MARGIN),
+        ({"1e-5": 0.7, "1e-6": 0.66}, matching.DEFAULT_MARGIN),
+        ({}, matching.DEFAULT_MARGIN),
     ],
 )
 def test_the_first_margin_follows_the_scale_of_the_scores(

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recognition import clustering
+from recognition import search
 from recognition.clustering import (
     NOBODY,
     Labels,
-    Vectors,
     by_density,
     by_number,
+    group,
     link_score,
     middles,
 )
+from recognition.search import Vectors
 
 
 def unit(vectors: NDArray[np.float64]) -> Vectors:
@@ -69,7 +70,7 @@ class TestByDensity:
     @pytest.mark.parametrize("fewest", [2, 3, 5])
     @pytest.mark.parametrize("link", [0.2, 0.45, 0.6, 0.8])
     def test_it_is_dbscan(self, link: float, fewest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(clustering, "_BLOCK", 700)  # several blocks
+        monkeypatch.setattr(search, "_BLOCK", 700)  # several blocks
         vectors, _ = crowd(25, 6, spread=0.9)
         found = by_density(vectors, link, fewest)
         naive, core = naive_dbscan(vectors, link, fewest)
@@ -143,6 +144,28 @@ class TestTheLink:
     @pytest.mark.parametrize("visits", [0, 1])
     def test_nobody_to_compare_is_no_trouble(self, visits: int) -> None:
         assert link_score(lambda rate: rate, visits) == 1e-6
+
+
+class TestGroup:
+    def test_told_the_number_it_deals_by_that_and_asks_nobody_what_alike_is(self) -> None:
+        vectors, owners = crowd(6, 8)
+        assert same(group(vectors, None, 6), owners)
+        assert same(group(vectors, lambda _: 0.0, 6), owners)
+
+    def test_otherwise_it_links_by_the_rate_of_so_many_pairs(self) -> None:
+        vectors, owners = crowd(12, 5)
+        asked: list[float] = []
+
+        def score_at(rate: float) -> float:
+            asked.append(rate)
+            return 0.6
+
+        assert same(group(vectors, score_at), owners)
+        assert asked == [1e-6]
+
+    def test_where_nobody_can_say_what_alike_is_nobody_is_grouped(self) -> None:
+        vectors, _ = crowd(3, 5)
+        assert set(group(vectors, None)) == {NOBODY}
 
 
 def test_the_middle_of_a_cluster_is_its_mean_direction() -> None:

@@ -93,6 +93,13 @@ def test_analyse_without_json_is_for_people(
     assert "512x512, 1 face(s)" in capsys.readouterr().out
 
 
+def test_verify_loads_the_models_and_compares(
+    capsys: pytest.CaptureFixture[str], face_files: dict[str, Path]
+) -> None:
+    assert main(["verify", str(face_files["obama.jpg"]), str(face_files["obama2.jpg"])]) == 0
+    assert "the same person: likeness 0." in capsys.readouterr().out
+
+
 def test_verification_reports_its_figures_and_writes_the_report(
     capsys: pytest.CaptureFixture[str], people: Path
 ) -> None:
@@ -262,6 +269,10 @@ def test_the_home_is_the_one_named_else_var_in_the_project(
         [],
         ["nonsense"],
         ["analyse"],
+        ["verify", "one.jpg"],
+        ["verify", "one.jpg", "two.jpg", "--fmr", "0.5"],
+        ["identify", "probe.jpg"],
+        ["cluster", "--people", "0", "album"],
         ["bench", "--threads", "0"],
         ["bench", "--smallest-face", "3"],
         ["bench", "--peers", "--sample", "0"],

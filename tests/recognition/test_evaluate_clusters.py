@@ -1,15 +1,17 @@
-"""`evaluate clusters`: what its figures mean, against pairs counted one by one."""
+"""`evaluate clusters`: what its figures mean; test_cluster_metrics has the measures themselves."""
 
 from __future__ import annotations
 
-from itertools import combinations
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from accesscontrol.score_tail import Calibration
-from recognition.clustering import NOBODY, Labels
-from recognition.evaluate.clusters import Visits, compare, grouped, quality, timed
+from recognition.clustering import NOBODY
+from recognition.evaluate.clusters import Visits, compare, grouped, intervals, quality, timed
+from recognition.evaluate.clusters_report import write_clusters_report
 from tests.galleries import CALIBRATION, unit
 
 SHIPPED = Calibration.read(CALIBRATION)
@@ -29,39 +31,6 @@ def visits(people: int, times: int, alike: float = 0.0) -> Visits:
     return Visits(np.array(faces, np.float32), np.repeat(np.arange(people), times))
 
 
-def counted(labels: Labels, people: Labels) -> tuple[list[float], list[float]]:
-    """Pairwise and BCubed precision and recall, one by one."""
-    numbers = range(len(people))
-    put = {
-        (a, b)
-        for a, b in combinations(numbers, 2)
-        if labels[a] == labels[b] and labels[a] != NOBODY
-    }
-    true = {(a, b) for a, b in combinations(numbers, 2) if people[a] == people[b]}
-    pairwise = [len(put & true) / len(put), len(put & true) / len(true)]
-
-    def with_(chosen: set[tuple[int, int]], one: int) -> set[int]:
-        return {one} | {a + b - one for a, b in chosen if one in (a, b)}
-
-    shares = [(with_(put, n), with_(true, n)) for n in numbers]
-    bcubed = [
-        float(np.mean([len(a & b) / len(a) for a, b in shares])),
-        float(np.mean([len(a & b) / len(b) for a, b in shares])),
-    ]
-    return pairwise, bcubed
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_precision_and_recall_are_as_counted_one_by_one(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    labels = random.integers(NOBODY, 5, 40)
-    people = random.integers(0, 6, 40)
-    found, (pairwise, bcubed) = quality(labels, people), counted(labels, people)
-    for name, expected in (("pairwise", pairwise), ("bcubed", bcubed)):
-        got = [found[name]["precision"], found[name]["recall"]]
-        assert got == pytest.approx(expected, abs=1e-5)
-
-
 def test_what_is_right_is_one_and_alone_has_no_recall_of_pairs() -> None:
     people = np.repeat(np.arange(4), 3)
     assert quality(people, people)["bcubed"] == {"precision": 1.0, "recall": 1.0, "f": 1.0}
@@ -69,6 +38,7 @@ def test_what_is_right_is_one_and_alone_has_no_recall_of_pairs() -> None:
     assert alone["pairwise"]["recall"] == 0
     assert alone["bcubed"]["recall"] == pytest.approx(1 / 3, abs=1e-5)
     assert alone["visitors"] == 0
+    assert alone["nmi"] == pytest.approx(2 * np.log(4) / (np.log(4) + np.log(12)), abs=1e-5)
 
 
 def test_visitors_made_of_two_people_are_counted() -> None:
@@ -106,3 +76,50 @@ def test_made_up_visits_are_timed() -> None:
     figures = timed(200, 64, SHIPPED)
     assert figures.pop("visits") == 200
     assert all(seconds >= 0 for seconds in figures.values())
+
+
+def test_intervals_are_over_people_and_hold_what_was_measured() -> None:
+    random = np.random.default_rng(0)
+    people = np.repeat(np.arange(60), 5)
+    labels = np.where(random.random(300) < 0.2, NOBODY, people)
+    labels[people == 7] = 8
+    for one in (labels, people // 3, np.full(300, NOBODY)):
+        found, ends = quality(one, people), intervals(one, people)["interval95"]
+        figures = {
+            f"{kind}_{rate}": v
+            for kind in ("pairwise", "bcubed")
+            for rate, v in found[kind].items()
+        }
+        for name, value in (figures | {"nmi": found["nmi"]}).items():
+            low, high = ends[name]
+            assert 0 <= low <= value <= high <= 1
+
+
+def test_fewer_people_leave_more_doubt() -> None:
+    random = np.random.default_rng(0)
+    widths = []
+    for people in (10, 160):
+        owners = np.repeat(np.arange(people), 5)
+        labels = np.where(random.random(len(owners)) < 0.3, NOBODY, owners)
+        low, high = intervals(labels, owners)["interval95"]["bcubed_recall"]
+        widths.append(high - low)
+    assert widths[0] > 2 * widths[1]
+
+
+def test_one_person_alone_has_no_doubt_to_speak_of() -> None:
+    ends = intervals(np.zeros(3, np.int64), np.zeros(3, np.int64))["interval95"]
+    assert ends["bcubed_f"] == [1, 1]
+
+
+def test_both_algorithms_stand_beside_each_other_in_the_report(tmp_path: Path) -> None:
+    figures = compare(visits(8, 4), SHIPPED)
+    assert set(figures["k_means_by_share"]) == {"0.5", "0.75", "1.25", "1.5", "2"}
+    assert figures["k_means_by_share"]["0.5"]["bcubed"]["precision"] < 1
+    for kind in ("density", "k_means_true_number", "each_alone"):
+        assert {"bcubed_f", "pairwise_f", "nmi"} <= set(figures[kind]["interval95"])
+    write_clusters_report(tmp_path / "new", figures)
+    assert json.loads((tmp_path / "new" / "report.json").read_text()) == figures
+    assert "32 visits of 8 people" in (tmp_path / "new" / "report.html").read_text()
+    first = (tmp_path / "new" / "clusters.svg").read_bytes()
+    write_clusters_report(tmp_path / "new", figures)
+    assert (tmp_path / "new" / "clusters.svg").read_bytes() == first

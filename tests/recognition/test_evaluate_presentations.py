@@ -16,7 +16,6 @@ from recognition.evaluate import composed
 from recognition.evaluate.composed import Composed
 from recognition.evaluate.presentations import (
     Followed,
-    Gallery,
     Ruling,
     Step,
     decide,
@@ -24,6 +23,7 @@ from recognition.evaluate.presentations import (
     summarise,
     tally,
 )
+from recognition.search import Gallery
 from recognition.types import Pixels
 from tests.enrolled import Vector, turned, unit
 from tests.recognition.test_composed import CLIPS

@@ -18,6 +18,7 @@ from recognition.evaluate.metrics import (
     cross_validate,
     det_curve,
     equal_error_rate,
+    jackknife_interval,
     threshold_at_fmr,
 )
 
@@ -174,3 +175,15 @@ def test_an_impostor_pair_counts_only_when_both_people_are_drawn() -> None:
 
 def test_a_statistic_that_no_draw_can_have_has_no_interval() -> None:
     assert bootstrap_interval(lambda weights: math.nan, [("a", "b")], rounds=20) is None
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
+    values = np.random.default_rng(2).normal(5, 2, 50)
+    low, high = jackknife_interval(lambda weights: float(np.average(values, weights=weights)), 50)
+    error = values.std(ddof=1) / math.sqrt(50)
+    assert (low + high) / 2 == pytest.approx(values.mean())
+    assert high - low == pytest.approx(2 * 1.96 * error)
+
+
+def test_one_person_left_out_of_one_leaves_no_spread() -> None:
+    assert jackknife_interval(lambda weights: float(weights.sum()), 1) == (1, 1)

@@ -24,7 +24,7 @@ from accesscontrol.models import (
     Template,
 )
 from accesscontrol.quality import REFUSED
-from recognition import photos
+from recognition import photos, portraits
 from recognition.align import TEMPLATE
 from recognition.photos import process_photo
 from recognition.pipeline import Pipeline
@@ -280,9 +280,9 @@ class TestJudging:
         assert isinstance(self.verdict(self.face(150), self.face(140, score=0.89)), Face)
 
     def test_the_limits_themselves_are_enough(self) -> None:
-        assert isinstance(self.verdict(self.face(photos.SMALLEST_FACE)), Face)
+        assert isinstance(self.verdict(self.face(portraits.SMALLEST_FACE)), Face)
         assert self.verdict(self.face(47.9)) is Refusal.FACE_TOO_SMALL
-        assert isinstance(self.verdict(self.face(90, quality=photos.LOWEST_QUALITY)), Face)
+        assert isinstance(self.verdict(self.face(90, quality=portraits.LOWEST_QUALITY)), Face)
         assert self.verdict(self.face(90, quality=0.399)) is Refusal.LOW_QUALITY
 
     @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ class TestSoftmax:
         for row, label in zip(x.detach(), LABELS.tolist(), strict=True):
             logits = [float(weight[c] @ row + bias[c]) for c in range(4)]
             total -= logits[label] - math.log(sum(math.exp(logit) for logit in logits))
-        assert float(loss(x, LABELS)) == pytest.approx(total / len(LABELS))
+        assert loss(x, LABELS).item() == pytest.approx(total / len(LABELS))
 
 
 class TestTriplet:
@@ -98,31 +98,31 @@ class TestTriplet:
         total = 0.0
         for a, p, n in triplets.tolist():
             nearer, farther = ((x[a] - x[other]).square().sum() for other in (p, n))
-            total += max(0.0, float(nearer - farther) + 0.4)
-        assert float(triplet_loss(x, triplets, 0.4)) == pytest.approx(total / len(triplets))
+            total += max(0.0, (nearer - farther).item() + 0.4)
+        assert triplet_loss(x, triplets, 0.4).item() == pytest.approx(total / len(triplets))
 
     def test_it_is_zero_without_a_pull_once_everybody_is_far_enough_apart(self) -> None:
         x = torch.eye(3)[LABELS].requires_grad_()  # people at right angles: distances 0 and 2
         for miner in (all_triplets, hard_triplets, semi_hard_triplets):
             loss = TripletLoss(1.9, miner)(x, LABELS)
             torch.autograd.backward(loss)
-            assert float(loss.detach()) == 0
+            assert loss.item() == 0
             assert x.grad is not None
             assert not x.grad.any()
 
     def test_a_margin_of_more_than_their_distance_leaves_a_loss(self) -> None:
-        assert float(TripletLoss(2.5, all_triplets)(torch.eye(3)[LABELS], LABELS)) > 0
+        assert TripletLoss(2.5, all_triplets)(torch.eye(3)[LABELS], LABELS).item() > 0
 
     def test_the_length_of_features_does_not_count(self) -> None:
         x = features()
         loss = TripletLoss(0.2, semi_hard_triplets)
-        assert float(loss(x, LABELS)) == pytest.approx(float(loss(7 * x, LABELS)))
+        assert loss(x, LABELS).item() == pytest.approx(loss(7 * x, LABELS).item())
 
     def test_turning_all_features_changes_nothing(self) -> None:
         x = features()
         turn, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))
         loss = TripletLoss(0.2, hard_triplets)
-        assert float(loss(x, LABELS)) == pytest.approx(float(loss(x @ turn, LABELS)))
+        assert loss(x, LABELS).item() == pytest.approx(loss(x @ turn, LABELS).item())
 
 
 class TestCentre:
@@ -131,10 +131,10 @@ class TestCentre:
         torch.nn.init.normal_(loss.centres)
         x = features()
         expected = sum(
-            float((row - loss.centres[label]).square().sum())
+            (row - loss.centres[label]).square().sum().item()
             for row, label in zip(x, LABELS.tolist(), strict=True)
         ) / (2 * len(LABELS))
-        assert float(loss(x, LABELS)) == pytest.approx(expected)
+        assert loss(x, LABELS).item() == pytest.approx(expected)
 
     @pytest.mark.parametrize("weight", [1.0, 0.003])
     def test_a_step_moves_the_centres_as_the_paper_says(self, weight: float) -> None:
@@ -159,7 +159,7 @@ class TestCentre:
     def test_a_weight_of_zero_leaves_the_softmax_alone(self) -> None:
         both = SoftmaxCentreLoss(3, 4, 0.0).double()
         x = features()
-        assert float(both(x, LABELS)) == pytest.approx(float(both.softmax(x, LABELS)))
+        assert both(x, LABELS).item() == pytest.approx(both.softmax(x, LABELS).item())
 
 
 class TestArcFace:
@@ -176,14 +176,14 @@ class TestArcFace:
         total = 0.0
         for row, label in zip(x.detach(), LABELS.tolist(), strict=True):
             cosines = [
-                float(functional.cosine_similarity(row, loss.weights[0, c], 0)) for c in range(4)
+                functional.cosine_similarity(row, loss.weights[0, c], 0).item() for c in range(4)
             ]
             angle = math.acos(cosines[label])
             assert angle + 0.3 < math.pi
             logits = [16 * cosine for cosine in cosines]
             logits[label] = 16 * math.cos(angle + 0.3)
             total -= logits[label] - math.log(sum(math.exp(logit) for logit in logits))
-        assert float(loss(x, LABELS)) == pytest.approx(total / len(LABELS))
+        assert loss(x, LABELS).item() == pytest.approx(total / len(LABELS))
 
     def test_a_larger_angle_never_costs_less_even_behind_the_class(self) -> None:
         loss = ArcFaceLoss(2, 2, margin=0.5, scale=8.0).double()
