@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -179,14 +179,16 @@ def load_into(net: nn.Module, folder: Path, name: str) -> ModelInfo:
     return published(name).info
 
 
-def save_trained(path: Path, net: nn.Module, about: dict[str, str]) -> None:
+def save_trained(path: Path, net: nn.Module, about: Mapping[str, object]) -> None:
     """Write weights that were trained here, for `load_trained`.
 
     Args:
-        about: what they were trained on and how, kept in the file.
+        about: what they were trained on and how, ready for JSON; kept in the file.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    write_atomically(path, safetensors.torch.save(state, {**about, "trained": "here"}))
+    # One entry: several are written in an order that changes from run to run.
+    metadata = {"trained": json.dumps(about)}
+    write_atomically(path, safetensors.torch.save(state, metadata))
 
 
 def load_trained(net: nn.Module, path: Path) -> None:

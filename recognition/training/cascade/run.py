@@ -123,8 +123,7 @@ def train_cascade(
             ]
             figures[stage] = _train_stage(net, stage, folder, samples, config, told)
         shutil.rmtree(folder / "samples" / stage, ignore_errors=True)
-    about = {"annotations": digest, "seed": str(config.seed)}
-    save_trained(folder / WEIGHTS, net, about)
+    save_trained(folder / WEIGHTS, net, {"annotations": digest, "seed": config.seed})
     return {"images": len(images), "annotations": digest, **figures}
 
 
