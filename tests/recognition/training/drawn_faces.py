@@ -37,7 +37,7 @@ def drawn_images(folder: Path, count: int, *, seed: int = 0) -> list[AnnotatedIm
     for number in range(count):
         draw = np.random.default_rng([seed, number])
         coarse = draw.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        picture = np.ascontiguousarray(cv2.resize(coarse, (160, 120)))
+        picture = np.asarray(cv2.resize(coarse, (160, 120)), np.uint8)
         faces = []
         for left in (5, 85)[: 1 + number % 2]:
             side = int(draw.integers(30, 66))

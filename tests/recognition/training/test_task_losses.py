@@ -62,7 +62,7 @@ def test_a_distance_is_the_mean_over_those_who_take_part(task: tuple) -> None:
 def test_only_who_takes_part_gets_a_gradient(task: tuple) -> None:
     loss, width, taking_part = task
     found, targets = values(6, width), torch.zeros(6, width, dtype=torch.float64)
-    loss(found, targets, KINDS).backward()
+    torch.autograd.backward(loss(found, targets, KINDS))
     assert found.grad is not None
     assert set(found.grad.abs().sum(1).nonzero()[:, 0].tolist()) == taking_part
 
@@ -72,7 +72,7 @@ def test_targets_of_samples_that_take_no_part_may_be_anything() -> None:
     targets = torch.full((6, 10), math.nan, dtype=torch.float64)
     targets[3] = 0
     loss = points_loss(found, targets, KINDS)
-    loss.backward()
+    torch.autograd.backward(loss)
     assert loss.isfinite()
     assert found.grad is not None
     assert found.grad.isfinite().all()
@@ -84,7 +84,7 @@ def test_seventy_percent_of_the_samples_are_hard(count: int, kept: int) -> None:
     hardest = sorted(losses.tolist(), reverse=True)[:kept]
     loss = hard_mean(losses)
     assert loss.item() == pytest.approx(sum(hardest) / kept)
-    loss.backward()
+    torch.autograd.backward(loss)
     assert losses.grad is not None
     for value, gradient in zip(losses.tolist(), losses.grad.tolist(), strict=True):
         assert gradient == pytest.approx(1 / kept if value in hardest else 0)
@@ -107,7 +107,7 @@ def test_a_batch_without_samples_of_a_task_has_a_loss_of_zero_with_a_gradient() 
     none = torch.tensor([Kind.LANDMARK, Kind.LANDMARK])
     loss = hard_mean(face_losses(logits, none)) + box_loss(boxes, boxes.detach(), none)
     loss = loss + points_loss(points, points.detach(), torch.tensor([Kind.PART, Kind.PART]))
-    loss.backward()
+    torch.autograd.backward(loss)
     assert loss.item() == 0
     for x in (logits, boxes, points):
         assert x.grad is not None
