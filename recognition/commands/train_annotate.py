@@ -57,6 +57,12 @@ def add_to(kinds: Commands) -> None:
         "held out a share as large (%(default)s)",
     )
     parser.add_argument("--seed", type=_count, default=0, metavar="N", help="(%(default)s)")
+    _add_published(parser)
+    add_pipeline_options(parser)
+    parser.set_defaults(command=_annotate)
+
+
+def _add_published(parser: argparse.ArgumentParser) -> None:
     published = parser.add_mutually_exclusive_group()
     published.add_argument("--wider", type=Path, metavar="FILE", help="WIDER FACE's annotations")
     published.add_argument(
@@ -66,8 +72,6 @@ def add_to(kinds: Commands) -> None:
         metavar=("BOXES", "LANDMARKS"),
         help="CelebA's, of its images in the wild",
     )
-    add_pipeline_options(parser)
-    parser.set_defaults(command=_annotate)
 
 
 def _annotate(options: argparse.Namespace) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from recognition.commands.terminal import Commands, positive, say, show, show_json, show_progress
+from recognition.commands.training_progress import training_progress
 from recognition.training.cascade.annotations import AnnotatedImage, read_annotations
 from recognition.training.cascade.run import WEIGHTS, CascadeConfig, Told, train_cascade
 from recognition.training.cascade.trainee import STAGES
@@ -47,17 +47,6 @@ def add_to(kinds: Commands) -> None:
     parser.set_defaults(command=_mtcnn)
 
 
-class _Terminal:
-    """Tells of a run's steps on stderr."""
-
-    def say(self, message: str) -> None:
-        say(message)
-
-    def stepped(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
-        if step * 20 // steps != max(0, step - 20) * 20 // steps:
-            say(f"step {step}/{steps}: loss {figures['loss']:.4f}")
-
-
 def _mtcnn(options: argparse.Namespace) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -73,7 +62,7 @@ def _mtcnn(options: argparse.Namespace) -> int:
         list(images.values()),
         options.out,
         replace(usual, stages=stages),
-        Told(_Terminal(), say, show_progress),
+        Told(training_progress, say, show_progress),
     )
     say(f"weights in {options.out / WEIGHTS}")
     if options.json:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -84,9 +85,13 @@ class CascadeConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """Who is told what: of the trainer's steps, in words, and of images that were cut up."""
+    """Who is told what.
 
-    listener: Listener = SILENT
+    listening: gives the listener of one network's training, for as long as that lasts.
+    say: is told in words, progress of the images that were cut up.
+    """
+
+    listening: Callable[[], AbstractContextManager[Listener]] = lambda: nullcontext(SILENT)
     say: Callable[[str], None] = lambda message: None
     progress: Progress = lambda done, total: None
 
@@ -111,19 +116,20 @@ def train_cascade(
     parted = _part(images)
     digest = fingerprint(images)
     _claim(folder, digest, config)
-    net = Mtcnn().eval()
+    run = _Run(folder, config, told)
     figures: dict[str, Any] = {}
-    for number, stage in enumerate(STAGES):
-        figures[stage] = _finished(net, stage, folder)
-        if figures[stage] is None:
-            told.say(f"{stage}: {number + 1} of {len(STAGES)}")
-            samples = [
-                _samples(net, stage, folder, name, part, config, told)
+    for number, stage in enumerate(STAGES, 1):
+        found = run.finished(stage)
+        if found is None:
+            told.say(f"{stage}: {number} of {len(STAGES)}")
+            shown, held = (
+                run.samples(stage, name, part)
                 for name, part in zip(("train", "validation"), parted, strict=True)
-            ]
-            figures[stage] = _train_stage(net, stage, folder, samples, config, told)
+            )
+            found = run.train(stage, shown, held)
+        figures[stage] = found
         shutil.rmtree(folder / "samples" / stage, ignore_errors=True)
-    save_trained(folder / WEIGHTS, net, {"annotations": digest, "seed": config.seed})
+    save_trained(folder / WEIGHTS, run.net, {"annotations": digest, "seed": config.seed})
     return {"images": len(images), "annotations": digest, **figures}
 
 
@@ -163,94 +169,91 @@ def _claim(folder: Path, digest: str, config: CascadeConfig) -> None:
         )
 
 
-def _finished(net: Mtcnn, stage: str, folder: Path) -> dict[str, Any] | None:
-    """Figures of a network whose training has ended; it is put into the cascade."""
-    try:
-        tensors, facts = read_tensors(folder / stage)
-        part: nn.Module = getattr(net, stage)
-        part.load_state_dict(tensors)
-        figures: dict[str, Any] = facts["figures"]
-    except (CheckpointError, RuntimeError, KeyError):
-        return None  # its own run's checkpoints give it again
-    return figures
+class _Run:
+    """One run: its cascade so far, its folder, how it is trained and who is told."""
 
+    def __init__(self, folder: Path, config: CascadeConfig, told: Told) -> None:
+        self.net = Mtcnn().eval()
+        self.folder, self.config, self.told = folder, config, told
 
-def _samples(
-    net: Mtcnn,
-    stage: str,
-    folder: Path,
-    name: str,
-    images: Sequence[AnnotatedImage],
-    config: CascadeConfig,
-    told: Told,
-) -> Samples:
-    """Those that were cut before, or fresh ones."""
-    path = folder / "samples" / stage / name
-    try:
-        tensors, _ = read_tensors(path)
-        return Samples(**tensors)
-    except (CheckpointError, TypeError):
-        told.say(f"{stage}: cutting out samples, {name}")
-    samples = cut_samples(
-        images,
-        SIDES[stage],
-        PLANS[stage],
-        seed=config.seed + STAGES.index(stage),
-        proposer=proposals_of(net, stage, config.smallest_face),
-        progress=told.progress,
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_tensors(path, samples.tensors(), {"counts": samples.counts()})
-    return samples
+    def finished(self, stage: str) -> dict[str, Any] | None:
+        """Figures of a network whose training has ended; it is put into the cascade."""
+        try:
+            tensors, facts = read_tensors(self.folder / stage)
+            part: nn.Module = getattr(self.net, stage)
+            part.load_state_dict(tensors)
+            figures: dict[str, Any] = facts["figures"]
+        except (CheckpointError, RuntimeError, KeyError):
+            return None  # its own run's checkpoints give it again
+        return figures
 
+    def samples(self, stage: str, name: str, images: Sequence[AnnotatedImage]) -> Samples:
+        """Those that were cut before, or fresh ones."""
+        path = self.folder / "samples" / stage / name
+        try:
+            tensors, _ = read_tensors(path)
+            return Samples(**tensors)
+        except (CheckpointError, TypeError):
+            self.told.say(f"{stage}: cutting out samples, {name}")
+        samples = cut_samples(
+            images,
+            SIDES[stage],
+            PLANS[stage],
+            seed=self.config.seed + STAGES.index(stage),
+            proposer=proposals_of(self.net, stage, self.config.smallest_face),
+            progress=self.told.progress,
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, samples.tensors(), {"counts": samples.counts()})
+        return samples
 
-def _train_stage(
-    net: Mtcnn,
-    stage: str,
-    folder: Path,
-    samples: Sequence[Samples],
-    config: CascadeConfig,
-    told: Told,
-) -> dict[str, Any]:
-    shown, held = samples
-    how = config.stages[stage]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed * len(STAGES) + STAGES.index(stage))
-        trainee = fresh_trainee(stage)
+    def train(self, stage: str, shown: Samples, held: Samples) -> dict[str, Any]:
+        """Train one network, or go on with it, and put it into the cascade; its figures."""
+        seed = self.config.seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed * len(STAGES) + STAGES.index(stage))
+            trainee = fresh_trainee(stage)
         trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    result = train(
-        trainee,
-        SampleBatches(shown, how.batch, seed=config.seed),
-        TrainConfig(
+        batches = SampleBatches(shown, self.config.stages[stage].batch, seed=seed)
+        settings = self._settings(stage, trainee)
+        with self.told.listening() as listener:
+            result = train(
+                trainee,
+                batches,
+                settings,
+                self.folder / stage,
+                validate=partial(_validate, held=held),
+                listener=listener,
+            )
+        trainee.cpu()
+        put_into(self.net, stage, trainee)
+        figures = {
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "samples": shown.counts(),
+            "validation": {name: round(value, 5) for name, value in result.validation.items()},
+        }
+        write_tensors(self.folder / stage, trainee.net.state_dict(), {"figures": figures})
+        return figures
+
+    def _settings(self, stage: str, trainee: Trainee) -> TrainConfig:
+        how = self.config.stages[stage]
+        return TrainConfig(
             steps=how.steps,
             learning_rate=how.learning_rate,
             warmup=min(100, how.steps // 10),
             weight_decay=1e-4,
             ema=0.995 if how.steps >= 1_000 else 0.0,
-            seed=config.seed,
+            seed=self.config.seed,
             validate_every=max(1, how.steps // 10),
             watch="loss",
             higher_is_better=False,
-            checkpoint_every=config.checkpoint_every,
+            checkpoint_every=self.config.checkpoint_every,
             log_every=20,
             prefetch=1,
-            device=config.device,
+            device=self.config.device,
             about={"network": stage, "hard_share": trainee.hard_share},
-        ),
-        folder / stage,
-        validate=partial(_validate, held=held),
-        listener=told.listener,
-    )
-    trainee.cpu()
-    put_into(net, stage, trainee)
-    figures = {
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "samples": shown.counts(),
-        "validation": {name: round(value, 5) for name, value in result.validation.items()},
-    }
-    write_tensors(folder / stage, trainee.net.state_dict(), {"figures": figures})
-    return figures
+        )
 
 
 def _validate(model: nn.Module, *, held: Samples) -> dict[str, float]:
