@@ -59,6 +59,15 @@ def add_to(kinds: Commands) -> None:
         metavar="PIXELS",
         help="side of the smallest face to find (%(default)s)",
     )
+    parser.add_argument(
+        "--thresholds",
+        type=_probability,
+        nargs=2,
+        default=THRESHOLDS[:2],
+        metavar=("P", "R"),
+        help="of the first two networks; the last one's is what the curve goes through "
+        f"({THRESHOLDS[0]} {THRESHOLDS[1]})",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="write the figures and the curves there"
@@ -78,7 +87,10 @@ def _detection(options: argparse.Namespace) -> int:
     finders = _finders(options)
     found = run_detectors(finders, images, show_progress)
     try:
-        figures = summarise(found, THRESHOLDS[2])
+        figures = {
+            "thresholds": list(options.thresholds),
+            **summarise(found, THRESHOLDS[2]),
+        }
     except ValueError as error:
         raise DatasetError(f"{options.annotations}: {error}") from error
     if options.report:
@@ -92,28 +104,37 @@ def _detection(options: argparse.Namespace) -> int:
 
 
 def _finders(options: argparse.Namespace) -> dict[str, Finder]:
-    device, smallest = torch.device(options.device), options.smallest_face
+    device = torch.device(options.device)
     shipped = Mtcnn()
     load_into(shipped, models_folder(home()), "mtcnn")
-    finders = {"shipped": _finder(shipped.to(device), device, smallest)}
+    finders = {"shipped": _finder(shipped.to(device), options)}
     if options.weights:
         trained = Mtcnn()
         whole = options.weights / WEIGHTS if options.weights.is_dir() else options.weights
         load_trained(trained, whole)
-        finders["trained"] = _finder(trained.to(device), device, smallest)
+        finders["trained"] = _finder(trained.to(device), options)
     return finders
 
 
-def _finder(net: Mtcnn, device: torch.device, smallest_face: int) -> Finder:
-    """The cascade down to a low threshold of the last network; the others' are as in use."""
-    thresholds = (*THRESHOLDS[:2], _LEAST)
+def _finder(net: Mtcnn, options: argparse.Namespace) -> Finder:
+    """The cascade down to a low threshold of the last network."""
+    device = torch.device(options.device)
+    first, second = options.thresholds
+    thresholds = (first, second, _LEAST)
 
     def find(images: Sequence[Pixels]) -> list[Detections]:
         with torch.inference_mode():
-            seen = cascade(net, ImageSet(images, device), smallest_face, thresholds)
+            seen = cascade(net, ImageSet(images, device), options.smallest_face, thresholds)
         return [_of(seen, number) for number in range(len(images))]
 
     return find
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError("above 0 and below 1")
+    return value
 
 
 def _of(seen: Detections, number: int) -> Detections:

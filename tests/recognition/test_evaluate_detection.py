@@ -167,9 +167,11 @@ def test_the_command_puts_trained_weights_beside_the_shipped_ones(
     save_trained(tmp_path / "run" / "mtcnn.safetensors", Mtcnn(), {})
     arguments = ["evaluate", "detection", "--annotations", str(tmp_path / "faces.jsonl")]
     arguments += ["--weights", str(tmp_path / "run"), "--smallest-face", "40", "--json"]
+    arguments += ["--thresholds", "0.5", "0.3"]
     assert main([*arguments, "--report", str(tmp_path / "report")]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["faces"] == 4
+    assert figures["thresholds"] == [0.5, 0.3]
     assert 0 <= figures["shipped"]["recall_at_1_fp"] <= 1
     assert 0 <= figures["trained"]["recall_at_1_fp"] <= 1
     for name in ("report.html", "report.json", "froc.svg"):
