@@ -13,7 +13,7 @@ from recognition.commands import main
 from recognition.evaluate.datasets import DatasetError
 from recognition.pipeline import Pipeline
 from recognition.training.cascade.annotating import annotate, make_composites, split_people
-from recognition.training.cascade.annotations import Truth, load, read_annotations
+from recognition.training.cascade.annotations import AnnotatedImage, Truth, load, read_annotations
 from recognition.training.cascade.compositing import (
     FACE_SIDES,
     Cutout,
@@ -137,8 +137,6 @@ def test_composites_are_always_the_same_and_can_be_read(tmp_path: Path) -> None:
 
 
 def test_without_a_face_to_cut_out_there_are_no_composites(tmp_path: Path) -> None:
-    from recognition.training.cascade.annotations import AnnotatedImage
-
     bare = [AnnotatedImage(image.path, ()) for image in drawn_images(tmp_path, 2)]
     with pytest.raises(DatasetError, match="no face can be cut out"):
         make_composites(bare, tmp_path / "made", 2, seed=0)

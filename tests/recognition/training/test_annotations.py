@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -133,8 +134,6 @@ def test_a_missing_or_damaged_image_is_named(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_comes_out_reduced_has_its_faces_reduced_with_it(tmp_path: Path) -> None:
-    import cv2
-
     path = tmp_path / "large.png"
     cv2.imwrite(str(path), np.zeros((100, 4096, 3), np.uint8))
     points = ((99.5, 9.5), (139.5, 9.5), (119.5, 19.5), (103.5, 29.5), (135.5, 29.5))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from recognition.cascade import cut
 from recognition.evaluate.datasets import DatasetError
 from recognition.sampling import ImageSet
 from recognition.training.cascade.annotations import AnnotatedFace, AnnotatedImage, load
@@ -160,8 +162,6 @@ def test_mirroring_leaves_targets_of_nobody_at_zero(samples: Samples) -> None:
 
 
 def _sample(pixels: np.ndarray, window: np.ndarray, move: np.ndarray, place: np.ndarray) -> Samples:
-    from recognition.cascade import cut
-
     boxes = torch.from_numpy(window).float()
     images = ImageSet([pixels], torch.device("cpu"))
     return Samples(
@@ -174,6 +174,4 @@ def _sample(pixels: np.ndarray, window: np.ndarray, move: np.ndarray, place: np.
 
 
 def _save(path: Path, pixels: np.ndarray) -> None:
-    import cv2
-
     cv2.imwrite(str(path), pixels[:, :, ::-1])

@@ -25,7 +25,7 @@ from recognition.training.cascade.annotations import (
 from recognition.training.cascade.run import WEIGHTS, CascadeConfig, StageConfig, train_cascade
 from recognition.training.cascade.trainee import STAGES
 from recognition.training.trainer import TrainingError
-from recognition.weights import WeightsError, load_trained
+from recognition.weights import WeightsError, load_trained, save_trained
 from tests.recognition.training.drawn_faces import drawn_images
 
 CONFIG = CascadeConfig(
@@ -143,8 +143,6 @@ def test_weights_that_are_none_are_refused(tmp_path: Path, content: bytes | None
 
 
 def test_weights_that_are_not_numbers_are_refused(whole: Path, tmp_path: Path) -> None:
-    from recognition.weights import save_trained
-
     net = Mtcnn()
     load_trained(net, whole / WEIGHTS)
     next(net.parameters()).flatten()[0] = float("nan")

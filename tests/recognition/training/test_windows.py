@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from recognition.cascade import _moved
 from recognition.training.cascade.annotations import Array, Truth
 from recognition.training.cascade.windows import (
     Kind,
@@ -101,8 +102,6 @@ def test_nothing_is_background_where_not_all_faces_are_annotated() -> None:
 
 
 def test_box_targets_are_what_the_cascade_adds_to_a_window() -> None:
-    from recognition.cascade import _moved
-
     draw = np.random.default_rng(2)
     corner, side = draw.uniform(0, 50, (20, 2)), draw.uniform(12, 80, (20, 1))
     windows = np.concatenate([corner, corner + side], 1)
