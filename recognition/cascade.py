@@ -26,7 +26,9 @@ STRIDE = 2
 FACTOR = 0.709
 """Size of a pyramid level in its predecessor's."""
 
-THRESHOLDS = (0.6, 0.7, 0.85)
+Thresholds = tuple[float, float, float]
+
+THRESHOLDS: Thresholds = (0.6, 0.7, 0.85)
 """Least probability of a face after P-, R- and O-Net. O-Net gives real faces 0.98 and more and
 folds of clothing up to 0.88; MTCNN's usual 0.7 lets most of those through."""
 
@@ -59,7 +61,9 @@ class _Candidates:
         )
 
 
-def cascade(net: Mtcnn, images: ImageSet, smallest_face: int) -> Detections:
+def cascade(
+    net: Mtcnn, images: ImageSet, smallest_face: int, thresholds: Thresholds = THRESHOLDS
+) -> Detections:
     """Find all faces of all images.
 
     Args:
@@ -67,10 +71,11 @@ def cascade(net: Mtcnn, images: ImageSet, smallest_face: int) -> Detections:
         images: numbered 0..; a face's `frame` is its image's number.
         smallest_face: side of the smallest face to find, in pixels; levels of the pyramid for
             smaller ones are never computed.
+        thresholds: least probabilities after each network.
     """
-    _, refine, final = THRESHOLDS
-    frame, boxes = _propose(net.pnet, images, smallest_face)
-    frame, boxes = _refine(net, images, frame, boxes, refine)
+    first, second, final = thresholds
+    frame, boxes = propose(net.pnet, images, smallest_face, first)
+    frame, boxes = refine(net, images, frame, boxes, second)
     return _finish(net, images, frame, boxes, final)
 
 
@@ -88,10 +93,16 @@ def pyramid_sizes(size: tuple[int, int], smallest_face: int) -> list[tuple[int, 
     return sizes
 
 
-def _propose(net: nn.Module, images: ImageSet, smallest_face: int) -> tuple[Tensor, Tensor]:
-    """P-Net over every level of every image: frame (N,), square boxes (N, 4)."""
+def propose(
+    net: nn.Module, images: ImageSet, smallest_face: int, threshold: float
+) -> tuple[Tensor, Tensor]:
+    """P-Net over every level of every image: frame (N,), square boxes (N, 4).
+
+    Sorted by frame, then by falling probability, which is above the threshold.
+    """
     found = [
-        _propose_batch(net, frames, mipmaps, smallest_face) for frames, mipmaps in images.batches
+        _propose_batch(net, frames, mipmaps, smallest_face, threshold)
+        for frames, mipmaps in images.batches
     ]
     everything = _concatenate(found)
     if len(everything.frame) == 0:
@@ -108,7 +119,7 @@ def _propose(net: nn.Module, images: ImageSet, smallest_face: int) -> tuple[Tens
 
 
 def _propose_batch(
-    net: nn.Module, frames: Tensor, mipmaps: Mipmaps, smallest_face: int
+    net: nn.Module, frames: Tensor, mipmaps: Mipmaps, smallest_face: int, threshold: float
 ) -> _Candidates:
     """All levels of images of one size, whose numbers are `frames`."""
     device = frames.device
@@ -122,7 +133,7 @@ def _propose_batch(
     ends = shapes.prod(1).cumsum(0)
     scores = torch.cat([probability.flatten(1) for probability, _ in outputs], 1)  # (B, C)
     moves = torch.cat([regression.flatten(2) for _, regression in outputs], 2)  # (B, 4, C)
-    image, cell = (scores > THRESHOLDS[0]).nonzero(as_tuple=True)
+    image, cell = (scores > threshold).nonzero(as_tuple=True)
     level = torch.bucketize(cell, ends, right=True)
     rows, columns = shapes[level].unbind(1)
     place = cell - ends[level] + rows * columns
@@ -146,13 +157,13 @@ def _concatenate(parts: list[_Candidates]) -> _Candidates:
     )
 
 
-def _refine(
+def refine(
     net: Mtcnn, images: ImageSet, frame: Tensor, boxes: Tensor, threshold: float
 ) -> tuple[Tensor, Tensor]:
-    """R-Net on all windows of all frames: frame (K,), square boxes (K, 4)."""
+    """R-Net on all windows of all frames: frame (K,), square boxes (K, 4), sorted as proposed."""
     if len(frame) == 0:
         return frame, boxes
-    scores, regression = net.rnet(normalise(images.sample(frame, _to_image(boxes, 24), 24)))
+    scores, regression = net.rnet(normalise(cut(images, frame, boxes, 24)))
     likely = (scores > threshold).nonzero().squeeze(1)
     kept = likely[_suppress(boxes[likely], scores[likely], frame[likely], threshold=0.7)]
     return frame[kept], _squared(_moved(boxes[kept], regression[kept]))
@@ -164,7 +175,7 @@ def _finish(
     """O-Net on what is left."""
     if len(frame) == 0:
         return Detections(frame, boxes, boxes.new_zeros((0, 5, 2)), boxes.new_zeros(0))
-    views = images.sample(frame, _to_image(boxes, 48), 48)
+    views = cut(images, frame, boxes, 48)
     scores, regression, points = net.onet(normalise(views))
     likely = (scores > threshold).nonzero().squeeze(1)
     frame, scores, windows = frame[likely], scores[likely], boxes[likely]
@@ -173,6 +184,11 @@ def _finish(
     moved = _moved(windows, regression[likely])
     kept = _suppress(moved, scores, frame, threshold=0.7, overlap="smaller")
     return Detections(frame[kept], moved[kept], placed[kept], scores[kept])
+
+
+def cut(images: ImageSet, frame: Tensor, boxes: Tensor, side: int) -> Tensor:
+    """(N, 3, side, side) float32, 0..255: what a network is shown of boxes (N, 4)."""
+    return images.sample(frame, _to_image(boxes, side), side)
 
 
 def _suppress(

@@ -36,7 +36,7 @@ from recognition.quality import measure
 from recognition.retinaface import RetinaFace, compile_retinaface
 from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
-from recognition.weights import load_into, present_extras, published
+from recognition.weights import load_into, load_trained, present_extras, published
 
 Runtime = Literal["auto", "torch", "openvino"]
 
@@ -99,7 +99,7 @@ class Pipeline:
         runtime: Runtime = "auto",
         precision: Precision = "auto",
         embedder: str = "fused",
-        detector: DetectorName = "retinaface",
+        detector: DetectorName | Path = "retinaface",
     ) -> Pipeline:
         """Load the converted models.
 
@@ -114,7 +114,8 @@ class Pipeline:
                 Vectors of both are comparable: a face's have a cosine of 0.9999 in the median.
             embedder: one of `imported.BUILT_IN`, or the name of an imported model, which torch
                 runs in any case.
-            detector: what finds the faces; MTCNN is there to compare with.
+            detector: what finds the faces; MTCNN is there to compare with, and to train: a path
+                is that of its weights as `train mtcnn` writes them.
 
         Raises:
             WeightsError: models are missing or changed, an optional one that was installed too.
@@ -293,10 +294,13 @@ def _each(wanted: bool | Sequence[bool], count: int) -> Sequence[bool]:
 
 
 def _load(
-    models_dir: Path, device: torch.device, embedder: Embedder, detector: DetectorName
+    models_dir: Path, device: torch.device, embedder: Embedder, detector: DetectorName | Path
 ) -> Networks:
     finder = RetinaFace() if detector == "retinaface" else Mtcnn()
-    load_into(finder, models_dir, detector)
+    if isinstance(detector, Path):
+        load_trained(finder, detector)
+    else:
+        load_into(finder, models_dir, detector)
     antispoofing = AntiSpoofingTree()
     load_into(antispoofing, models_dir, "antispoofing")
     networks = Networks(finder, embedder.first, antispoofing, None, embedder.second)

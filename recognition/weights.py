@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from recognition.packages import write_atomically
 from recognition.types import ModelInfo
 
 MANIFEST = "manifest.json"
@@ -176,6 +177,39 @@ def load_into(net: nn.Module, folder: Path, name: str) -> ModelInfo:
         raise _broken(folder, name, "does not fit its network") from error
     net.eval().requires_grad_(requires_grad=False)
     return published(name).info
+
+
+def save_trained(path: Path, net: nn.Module, about: Mapping[str, object]) -> None:
+    """Write weights that were trained here, for `load_trained`.
+
+    Args:
+        about: what they were trained on and how, ready for JSON; kept in the file.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    # One entry: several are written in an order that changes from run to run.
+    metadata = {"trained": json.dumps(about)}
+    write_atomically(path, safetensors.torch.save(state, metadata))
+
+
+def load_trained(net: nn.Module, path: Path) -> None:
+    """Load weights that were trained here into their network and put that into evaluation mode.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another network or holds no finite numbers.
+    """
+    try:
+        state = safetensors.torch.load(path.read_bytes())
+        net.load_state_dict(state)
+    except OSError as error:
+        raise WeightsError(f"The weights {path} cannot be read: {error.strerror}.") from error
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(
+            f"The weights {path} do not fit the network: name a safetensors file that training "
+            "has written."
+        ) from error
+    if not all(bool(value.isfinite().all()) for value in state.values()):
+        raise WeightsError(f"The weights {path} are not all numbers; train them again.")
+    net.eval().requires_grad_(requires_grad=False)
 
 
 def _read_checked(folder: Path, name: str) -> bytes:

@@ -12,6 +12,7 @@ from recognition.commands import (
     evaluate_budget,
     evaluate_challenge,
     evaluate_clusters,
+    evaluate_detection,
     evaluate_pad,
     evaluate_presentations,
     evaluate_quality,
@@ -57,6 +58,7 @@ def add_to(commands: Commands) -> None:
     evaluate_presentations.add_to(kinds)
     evaluate_clusters.add_to(kinds)
     evaluate_challenge.add_to(kinds)
+    evaluate_detection.add_to(kinds)
 
 
 def _add_verification(kinds: Commands) -> None:

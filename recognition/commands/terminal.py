@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from recognition.detect import DetectorName
 from recognition.fetch import models_folder
 from recognition.home import home
 from recognition.pipeline import Pipeline
@@ -46,7 +47,7 @@ def show_progress(done: int, total: int) -> None:
 
 
 def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None = None) -> None:
-    """--device, --threads, --precision, --smallest-face and --embedder."""
+    """--device, --threads, --precision, --smallest-face, --embedder and --detector."""
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda or auto, which takes CUDA if there is any"
     )
@@ -62,7 +63,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None
     )
     parser.add_argument(
         "--smallest-face",
-        type=_face_side,
+        type=face_side,
         default=40,
         metavar="PIXELS",
         help="side of the smallest face to find (%(default)s)",
@@ -73,6 +74,16 @@ def add_pipeline_options(parser: argparse.ArgumentParser, *, threads: int | None
         metavar="NAME",
         help=(
             "fused; mobilefacenet, its first part alone; or one that was added with import-model "
+            "(%(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--detector",
+        default="retinaface",
+        type=_detector,
+        metavar="NAME",
+        help=(
+            "retinaface, mtcnn, or the path of MTCNN's weights as `train mtcnn` writes them "
             "(%(default)s)"
         ),
     )
@@ -101,6 +112,7 @@ def load_pipeline(options: argparse.Namespace) -> Pipeline:
         threads=options.threads,
         precision=options.precision,
         embedder=options.embedder,
+        detector=options.detector,
     )
 
 
@@ -112,7 +124,13 @@ def positive(text: str) -> int:
     return number
 
 
-def _face_side(text: str) -> int:
+def _detector(text: str) -> DetectorName | Path:
+    names: dict[str, DetectorName] = {"retinaface": "retinaface", "mtcnn": "mtcnn"}
+    return names.get(text, Path(text))
+
+
+def face_side(text: str) -> int:
+    """An option's value: the side of the smallest face to find, in pixels."""
     number = int(text)
     if number < 12:
         raise argparse.ArgumentTypeError("the detector's window has 12 pixels: at least 12")

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import torch
 
-from recognition.commands import train_compare, train_embedding, train_look, train_throughput
+from recognition.commands import (
+    train_annotate,
+    train_compare,
+    train_embedding,
+    train_look,
+    train_mtcnn,
+    train_throughput,
+)
 from recognition.commands.terminal import Commands, positive, say, show, show_json
 from recognition.home import home
 from recognition.training.digits import digits
@@ -33,6 +40,8 @@ def add_to(commands: Commands) -> None:
         "--report", type=Path, metavar="DIR", help="write the figures and the picture there"
     )
     lesson.set_defaults(command=_lesson)
+    train_annotate.add_to(kinds)
+    train_mtcnn.add_to(kinds)
 
 
 def _lesson(options: argparse.Namespace) -> int:

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from recognition.cascade import MAX_CANDIDATES, pyramid_sizes
+from recognition.cascade import MAX_CANDIDATES, THRESHOLDS, cascade, pyramid_sizes
+from recognition.mtcnn import Mtcnn
 from recognition.pipeline import Pipeline
+from recognition.sampling import ImageSet
 from recognition.types import Pixels
+from recognition.weights import WeightsError, load_into, save_trained
 from tests.recognition.reference_cascade import ReferenceCascade
 
 
@@ -72,3 +77,39 @@ def test_a_frame_of_noise_costs_bounded_work_and_spoils_nothing(
     assert len(alone) == len(together) == 1
     np.testing.assert_allclose(alone[0].box, together[0].box, atol=1e-3)
     assert MAX_CANDIDATES <= 1024
+
+
+def test_weights_that_were_saved_as_trained_find_what_they_found(
+    models_dir: Path, mtcnn: Pipeline, portraits: dict[str, Pixels], tmp_path: Path
+) -> None:
+    net = Mtcnn()
+    load_into(net, models_dir, "mtcnn")
+    save_trained(tmp_path / "mtcnn.safetensors", net, {"by": "hand"})
+    again = Pipeline.load(
+        models_dir,
+        device="cpu",
+        threads=1,
+        detector=tmp_path / "mtcnn.safetensors",
+        runtime="torch",
+    )
+    picture = portraits["obama.jpg"]
+    (one,), (other,) = (pipeline.analyse_pixels([picture])[0].faces for pipeline in (mtcnn, again))
+    np.testing.assert_array_equal(one.box, other.box)
+
+
+def test_a_pipeline_refuses_weights_of_another_network(models_dir: Path, tmp_path: Path) -> None:
+    save_trained(tmp_path / "other.safetensors", nn.Linear(2, 2), {})
+    with pytest.raises(WeightsError, match=r"other\.safetensors do not fit"):
+        Pipeline.load(models_dir, device="cpu", threads=1, detector=tmp_path / "other.safetensors")
+
+
+def test_a_lower_threshold_of_the_last_network_only_adds_faces(
+    mtcnn: Pipeline, portraits: dict[str, Pixels]
+) -> None:
+    assert isinstance(mtcnn.detector, Mtcnn)
+    with torch.inference_mode():
+        images = ImageSet([portraits["obama.jpg"]], torch.device("cpu"))
+        usual = cascade(mtcnn.detector, images, 40)
+        more = cascade(mtcnn.detector, images, 40, (*THRESHOLDS[:2], 0.01))
+    assert len(more.scores) >= len(usual.scores)
+    assert set(usual.scores.tolist()) <= set(more.scores.tolist())

@@ -1,0 +1,1 @@
+"""Trains MTCNN's three networks: annotations, samples by overlap, losses, one net after another."""
