@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator
 from functools import partial
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -31,7 +32,8 @@ class ConsentedPhotos:
 
     def withdrawn(self, people: Collection[str]) -> set[str]:
         """Who of these people has no live consent any more."""
-        live = Consent.objects.filter(employee__in=people, withdrawn_at__isnull=True)
+        numbers = [int(person) for person in people]
+        live = Consent.objects.filter(employee__in=numbers, withdrawn_at__isnull=True)
         return set(people) - {str(employee) for employee in live.values_list("employee", flat=True)}
 
 
@@ -41,7 +43,7 @@ def _usable() -> QuerySet[EnrolmentPhoto]:
     )
 
 
-def _opened(pk: object) -> bytes:
+def _opened(pk: UUID) -> bytes:
     """The photo's bytes; none if its person has withdrawn meanwhile, or it cannot be unsealed."""
     photo = _usable().filter(pk=pk).first()
     if photo is None:

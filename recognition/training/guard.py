@@ -274,7 +274,7 @@ def compare(ground: Ground) -> Compared:
     """Measure both models on pairs of at least two folds, some of one person and some of two."""
     trial, same = ground.trial, ground.trial.same
     right: list[Bools] = []
-    figures = []
+    figures: list[dict[str, float]] = []
     for vectors in (ground.before, ground.after):
         table = vectors.double().numpy()
         scores: Floats = (table[trial.first] * table[trial.second]).sum(1)
@@ -288,7 +288,8 @@ def compare(ground: Ground) -> Compared:
     )
     low, high = bounds or (-100.0, 100.0)
     count = trial.count
-    return Compared(*figures, float(change.mean()), low, high, count, len(trial.people))
+    before, after = figures
+    return Compared(before, after, float(change.mean()), low, high, count, len(trial.people))
 
 
 def _weighted(change: Floats, weights: Floats) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,6 +31,18 @@ class Photo:
     person: str
     name: str
     read: Read
+
+
+class ConsentedSource(Protocol):
+    """An installation's photos of people who have agreed to be recognised."""
+
+    def photos(self) -> Iterator[Photo]:
+        """Each of them; its bytes are decrypted when they are read."""
+        ...
+
+    def withdrawn(self, people: Collection[str]) -> set[str]:
+        """Who of these people has withdrawn since."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,4 +164,5 @@ def _aligned(content: bytes, face: Face, device: torch.device) -> Tensor:
     images = ImageSet([decoded.pixels], device)
     first = torch.zeros(1, dtype=torch.int64, device=device)
     (view,) = align(images, first, points.to(device))
-    return view.round().clamp(0, 255).byte().cpu()
+    pixels: Tensor = view.round().clamp(0, 255).byte().cpu()
+    return pixels

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recognition.adapter import Adapter
-from recognition.embed import MobileFaceNet, normalise
+from recognition.embed import DIMENSION, MobileFaceNet, normalise
 from recognition.training.batches import IdentityBatches
 from recognition.training.subjects import Subjects
 from recognition.training.turned_heads import views
@@ -190,17 +189,22 @@ def prepare(
 
 def _of_first(vectors: Tensor, first: MobileFaceNet | None) -> Tensor:
     """What MobileFaceNet has given of fused vectors; all of others, or for an adapter."""
-    if first is None or vectors.shape[1] == first.dimension:
+    if first is None or vectors.shape[1] == DIMENSION:
         return vectors
-    return functional.normalize(vectors[:, : first.dimension], dim=1)
+    return functional.normalize(vectors[:, :DIMENSION], dim=1)
 
 
 def _last_layers(net: MobileFaceNet, begin: int) -> nn.Sequential:
     """A copy that learns."""
-    copy = MobileFaceNet(net.dimension)
+    layers = _copy(net).layers[begin:]
+    layers.requires_grad_()
+    return layers
+
+
+def _copy(net: MobileFaceNet) -> MobileFaceNet:
+    copy = MobileFaceNet()
     copy.load_state_dict(net.state_dict())
-    layers = nn.Sequential(*copy.layers[begin:])
-    return layers.requires_grad_()
+    return copy
 
 
 @torch.inference_mode()
@@ -209,7 +213,7 @@ def _maps(net: MobileFaceNet, faces: Tensor, settings: TuneSettings) -> Tensor:
     generator = torch.Generator().manual_seed(settings.seed)
     frozen = net.layers[: settings.from_layer]
     pieces = []
-    for some in faces.split(_PIECE):
+    for some in torch.split(faces, _PIECE):
         seen = [frozen(normalise(view)) for view in views(some, settings.views, generator)]
         pieces.append(torch.stack(seen, 1).half())
     return torch.cat(pieces)
@@ -217,8 +221,6 @@ def _maps(net: MobileFaceNet, faces: Tensor, settings: TuneSettings) -> Tensor:
 
 def with_last_layers(net: MobileFaceNet, layers: nn.Module, begin: int) -> MobileFaceNet:
     """The network with other last layers; in evaluation mode."""
-    copy = MobileFaceNet(net.dimension)
-    copy.load_state_dict(net.state_dict())
-    state: Mapping[str, Tensor] = layers.state_dict()
-    nn.Sequential(*copy.layers[begin:]).load_state_dict(state)
+    copy = _copy(net)
+    copy.layers[begin:].load_state_dict(layers.state_dict())
     return copy.eval().requires_grad_(requires_grad=False)

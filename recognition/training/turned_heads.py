@@ -37,7 +37,8 @@ def turned(faces: Tensor, yaw: Tensor) -> Tensor:
     column = torch.where(plain, across.expand_as(angle), _RADIUS * angle.clamp(-_RIM, _RIM).sin())
     x = (column + _MIDDLE + 0.5) / FACE_SIZE * 2 - 1
     y = (torch.arange(FACE_SIZE, device=faces.device) + 0.5) / FACE_SIZE * 2 - 1
-    grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[None, :, None]), -1)
+    wide, high = x[:, None, :], y[None, :, None]
+    grid = torch.stack([wide.expand(-1, FACE_SIZE, -1), high.expand(len(x), -1, FACE_SIZE)], -1)
     return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 
 
