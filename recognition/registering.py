@@ -50,8 +50,7 @@ def register_tuned(
     packed = tuned.packed()
     more = {"parent": asdict(tuned.parent_model), "training": dict(record)}
     with locked(home / "models.lock", say):
-        # The calibration first: workers take up a model with the one that they find then.
+        add_entry(models, info, packed, hashlib.sha256(packed).hexdigest(), more)
         content = (json.dumps(calibration, indent=2) + "\n").encode()
         write_atomically(calibration_file(models, name), content)
-        add_entry(models, info, packed, hashlib.sha256(packed).hexdigest(), more)
     return info

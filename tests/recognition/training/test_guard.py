@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -115,9 +117,7 @@ def test_without_a_general_set_it_is_refused() -> None:
 
 def test_a_general_set_too_small_to_calibrate_is_refused() -> None:
     few = made_people("general", 60, 2, nuisance=0.0, noise=0.4, seed=2)
-    found = judge(
-        ground(SITE, damped(SITE.vectors)), ground(few, few.vectors), MODEL, "made up"
-    )
+    found = judge(ground(SITE, damped(SITE.vectors)), ground(few, few.vectors), MODEL, "made up")
     assert refused(found, "cannot be calibrated")
 
 
@@ -165,7 +165,7 @@ class TestComparing:
 def guard_threshold(scores: np.ndarray, same: np.ndarray) -> float:
     """The middle of the best thresholds, tried one by one."""
     ranked = sorted(set(scores.tolist()))
-    tried = [(low + high) / 2 for low, high in zip(ranked, ranked[1:], strict=False)]
+    tried = [(low + high) / 2 for low, high in pairwise(ranked)]
     right = [int(((scores >= one) == same).sum()) for one in tried]
     best = [one for one, count in zip(tried, right, strict=True) if count == max(right)]
     return best[(len(best) - 1) // 2] if len(best) % 2 else best[len(best) // 2 - 1]
