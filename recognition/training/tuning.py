@@ -42,16 +42,16 @@ class TuneSettings:
     """
 
     what: What = "blocks"
-    from_layer: int = 17
+    from_layer: int = 20
     hidden: int = 0
     steps: int = 200
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-4
     people: int = 16
     images: int = 4
     replayed: int = 64
-    margin: float = 0.2
-    scale: float = 24.0
-    keep: float = 5.0
+    margin: float = 0.1
+    scale: float = 16.0
+    keep: float = 20.0
     views: int = 4
     seed: int = 0
 
