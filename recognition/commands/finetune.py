@@ -97,7 +97,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--second", default="*", metavar="PATTERN", help="... with these")
     parser.add_argument("--steps", type=positive, default=usual.steps, help="(%(default)s)")
     parser.add_argument(
-        "--learning-rate", type=float, metavar="RATE", help="(adapter 0.001, blocks 0.0002)"
+        "--learning-rate", type=float, metavar="RATE", help="(adapter 0.001, blocks 0.0001)"
     )
     parser.add_argument(
         "--keep",
@@ -200,7 +200,7 @@ def _samples() -> Iterator[Photo]:
 
 
 def _settings(options: argparse.Namespace) -> TuneSettings:
-    rate = options.learning_rate or (1e-3 if options.what == "adapter" else 2e-4)
+    rate = options.learning_rate or (1e-3 if options.what == "adapter" else 1e-4)
     return TuneSettings(
         what=options.what,
         from_layer=options.from_layer,

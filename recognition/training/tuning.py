@@ -42,10 +42,10 @@ class TuneSettings:
     """
 
     what: What = "blocks"
-    from_layer: int = 20
+    from_layer: int = 17
     hidden: int = 0
-    steps: int = 200
-    learning_rate: float = 2e-4
+    steps: int = 100
+    learning_rate: float = 1e-4
     people: int = 16
     images: int = 4
     replayed: int = 64
@@ -194,9 +194,9 @@ def _of_first(vectors: Tensor, first: MobileFaceNet | None) -> Tensor:
     return functional.normalize(vectors[:, :DIMENSION], dim=1)
 
 
-def _last_layers(net: MobileFaceNet, begin: int) -> nn.Sequential:
+def _last_layers(net: MobileFaceNet, begin: int) -> nn.Module:
     """A copy that learns."""
-    layers = _copy(net).layers[begin:]
+    layers: nn.Module = _copy(net).layers[begin:]
     layers.requires_grad_()
     return layers
 

@@ -230,6 +230,8 @@ def test_beside_another_pipeline_and_on_faces_found_before_it_is_the_same(
     assert beside.model == alone.model
     image = jpeg(portraits["obama.jpg"])
     (face,), (same,) = (each.analyse([image])[0].faces for each in (alone, beside))
+    assert face.embedding is not None
+    assert same.embedding is not None
     np.testing.assert_allclose(same.embedding, face.embedding, atol=1e-5)
     again = embed_again(beside.embedding, image, [face])
     np.testing.assert_allclose(again[0], face.embedding, atol=1e-3)

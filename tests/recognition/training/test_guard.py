@@ -168,7 +168,7 @@ def guard_threshold(scores: np.ndarray, same: np.ndarray) -> float:
     tried = [(low + high) / 2 for low, high in pairwise(ranked)]
     right = [int(((scores >= one) == same).sum()) for one in tried]
     best = [one for one, count in zip(tried, right, strict=True) if count == max(right)]
-    return best[(len(best) - 1) // 2] if len(best) % 2 else best[len(best) // 2 - 1]
+    return float(best[(len(best) - 1) // 2])
 
 
 class TestTrials:

@@ -156,7 +156,8 @@ class TestViews:
 
 
 def test_separation_is_the_means_distance_over_the_root_of_the_mean_variance() -> None:
-    genuine, impostor = [], []
+    genuine: list[float] = []
+    impostor: list[float] = []
     for a in range(len(SITE.people)):
         for b in range(a + 1, len(SITE.people)):
             score = float(SITE.vectors[a] @ SITE.vectors[b])
