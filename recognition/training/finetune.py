@@ -129,7 +129,8 @@ def finetune(
         DivergedError: the training came to values that are no numbers.
     """
     first = _first_of(parent, settings)
-    prepared = prepare(parts.learn, parts.replay, first, settings)
+    hold_site = material.general is None
+    prepared = prepare(parts.learn, parts.replay, first, settings, hold_site=hold_site)
     watched = [part for part in (parts.validate, parts.replay_validate) if part is not None]
     config = TrainConfig(
         steps=settings.steps,

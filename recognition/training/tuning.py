@@ -67,13 +67,16 @@ class Tuning(nn.Module):
         net: from inputs to vectors, of any length.
         centres: (C, D) unit vectors, one for each person; not part of any checkpoint.
         settings: of the loss.
+        free: so many people, the first, may move: they are not kept where they were.
     """
 
     centres: Tensor
 
-    def __init__(self, net: nn.Module, centres: Tensor, settings: TuneSettings) -> None:
+    def __init__(
+        self, net: nn.Module, centres: Tensor, settings: TuneSettings, free: int = 0
+    ) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.free = net, free
         self.settings = settings
         self.register_buffer("centres", centres, persistent=False)
 
@@ -88,14 +91,17 @@ class Tuning(nn.Module):
         Returns:
             loss: tell + keep times its weight. tell: cross-entropy of the scaled cosines to all
             centres, the own one's less a margin (CosFace: Wang et al., 2018, arXiv:1801.09414).
-            keep: mean of one minus the cosine to the vector before (distillation of embeddings).
+            keep: mean of one minus the cosine to the vector before (distillation of embeddings),
+            of those who are kept.
         """
         unit = functional.normalize(self.net(inputs), dim=1)
         settings = self.settings
         own = functional.one_hot(labels, len(self.centres)).to(unit.dtype)
         logits = settings.scale * (unit @ self.centres.T - settings.margin * own)
         tell = functional.cross_entropy(logits, labels)
-        keep = (1 - (unit * vectors).sum(1)).mean()
+        kept = (labels >= self.free).to(unit.dtype)
+        away = 1 - (unit * vectors).sum(1)
+        keep = (kept * away).sum() / kept.sum().clamp(min=1)
         return {"loss": tell + settings.keep * keep, "tell": tell, "keep": keep}
 
 
@@ -149,7 +155,12 @@ class Prepared:
 
 
 def prepare(
-    site: Subjects, general: Subjects | None, first: MobileFaceNet | None, settings: TuneSettings
+    site: Subjects,
+    general: Subjects | None,
+    first: MobileFaceNet | None,
+    settings: TuneSettings,
+    *,
+    hold_site: bool = False,
 ) -> Prepared:
     """The network to be trained, and what it is trained on.
 
@@ -158,6 +169,7 @@ def prepare(
         general: people to replay; None for none.
         first: the MobileFaceNet whose last layers are trained; it stays as it is. None for an
             adapter.
+        hold_site: keep the site's vectors near where they were, too, where few others are there.
 
     Raises:
         ValueError: fewer than two people.
@@ -184,7 +196,8 @@ def prepare(
     batches = TuneBatches(
         torch.cat(inputs), all_labels, all_vectors, len(site.people), settings, fingerprint
     )
-    return Prepared(Tuning(net, centres, settings), batches)
+    free = 0 if hold_site else len(site.everybody)
+    return Prepared(Tuning(net, centres, settings, free), batches)
 
 
 def _of_first(vectors: Tensor, first: MobileFaceNet | None) -> Tensor:

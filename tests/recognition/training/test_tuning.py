@@ -42,6 +42,17 @@ class TestLoss:
         assert float(found["keep"]) == pytest.approx(keep / 3, rel=1e-5)
         assert float(found["loss"]) == pytest.approx(tell / 3 + 2 * keep / 3, rel=1e-5)
 
+    def test_the_sites_own_people_may_move(self) -> None:
+        torch.manual_seed(0)
+        centres = functional.normalize(torch.randn(5, 8), dim=1)
+        vectors = functional.normalize(torch.randn(3, 8), dim=1)
+        inputs, labels = torch.randn(3, 8), torch.tensor([4, 0, 1])
+        found = Tuning(nn.Identity(), centres, TuneSettings(), free=2)(inputs, labels, vectors)
+        alone = 1 - float(functional.cosine_similarity(inputs[0], vectors[0], dim=0))
+        assert float(found["keep"]) == pytest.approx(alone, rel=1e-5)
+        none = Tuning(nn.Identity(), centres, TuneSettings(), free=5)(inputs, labels, vectors)
+        assert float(none["keep"]) == 0
+
     def test_its_gradient_is_that_of_finite_differences(self) -> None:
         torch.manual_seed(0)
         centres = functional.normalize(torch.randn(4, 5).double(), dim=1)
