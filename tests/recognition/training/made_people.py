@@ -43,6 +43,12 @@ def made_people(
     )
 
 
+def widened(subjects: Subjects, dimension: int) -> Subjects:
+    """The same with vectors of more numbers, all of them zero."""
+    vectors = functional.pad(subjects.vectors, (0, dimension - DIMENSION))
+    return Subjects(subjects.people, subjects.names, subjects.faces, vectors)
+
+
 def damped(vectors: Tensor, share: float = 0.3) -> Tensor:
     """What a good fine-tune makes of them: the nuisance's directions made shorter."""
     changed = vectors.clone()
