@@ -43,6 +43,7 @@ ONE_SIDED = (0.05, 0.95)
 """Quantiles of the bootstrap: either bound is one of a one-sided 95 % confidence."""
 ROUNDS = 2000
 _FOLDS = 10
+_FEWEST_IN_FOLD = 6  # people: of three, pairs of two people are few and alike
 _MOST_OF_ONE = 60  # pairs of one person: who has a hundred photos is one person still
 _FMR = 1e-3
 
@@ -110,7 +111,7 @@ def draw_trial(
     """
     draw = random.Random(seed)  # noqa: S311 (the same pairs each time, no secret)
     names = subjects.everybody
-    folds = max(1, min(folds, len(names) // 2))
+    folds = max(2 if len(names) >= 4 else 1, min(folds, len(names) // _FEWEST_IN_FOLD))
     rows: list[tuple[int, int, int]] = []
     for fold in range(folds):
         members = set(names[fold * len(names) // folds : (fold + 1) * len(names) // folds])
