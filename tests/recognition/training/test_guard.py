@@ -108,6 +108,13 @@ def test_too_few_people_held_out_are_refused_however_much_better() -> None:
     assert refused(found, "only 9 people with two photos or more could be held out")
 
 
+def test_more_accurate_but_accepting_fewer_at_a_doors_threshold_is_refused() -> None:
+    after = damped(SITE.vectors)
+    after[:12] = after[0]  # two people who now look the same: few pairs, but the highest scores
+    found = verdict(after, GENERAL.vectors)
+    assert refused(found, "it accepts fewer of the people held out")
+
+
 def test_without_a_general_set_it_is_refused() -> None:
     found = verdict(damped(SITE.vectors), None)
     assert len(found.reasons) == 1
