@@ -16,12 +16,13 @@ from recognition.align import FACE_SIZE, align
 from recognition.embed import MobileFaceNet, compile_embedder, embed_raw
 from recognition.fusion import FUSED, fuse
 from recognition.images import FRAME_LIMITS, decode
-from recognition.imported import entries, load_embedder
+from recognition.imported import BUILT_IN, entries, load_embedder
 from recognition.precision import ReducedNet
 from recognition.resnet29 import CHIP_SIZE, ResNet29, chips, compile_describer, describe
 from recognition.sampling import ImageSet
+from recognition.tuned import Tuned, load_tuned
 from recognition.types import Face, ModelInfo
-from recognition.weights import load_into, published
+from recognition.weights import WeightsError, load_into, published
 
 _WARM_RUNS = 3
 """OpenVINO makes a program for a shape at its second run."""
@@ -32,12 +33,16 @@ class Embedder:
     """What turns faces into vectors.
 
     second: ResNet-29, of the fused embedder.
+    adapter: of a fine-tuned one, on the vectors that the others give.
+    lengths_known: whether the lengths of the first network's vectors tell a face's quality.
     """
 
     first: nn.Module
     model: ModelInfo
     device: torch.device
     second: nn.Module | None = None
+    adapter: nn.Module | None = None
+    lengths_known: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +73,14 @@ def installed(models_dir: Path) -> dict[str, ModelInfo]:
 
 
 def load(models_dir: Path, name: str, device: torch.device) -> Embedder:
-    """The embedder of this name, one of `imported.BUILT_IN` or an imported one.
+    """The embedder of this name, one of `imported.BUILT_IN`, an imported or a fine-tuned one.
 
     Raises:
         WeightsError: it is not there, or was changed.
     """
+    tuned = load_tuned(models_dir, name)
+    if tuned is not None:
+        return with_tuned(load(models_dir, tuned.parent, device), tuned)
     first, model = load_embedder(models_dir, name)
     second: nn.Module | None = None
     if name == "fused":
@@ -80,7 +88,29 @@ def load(models_dir: Path, name: str, device: torch.device) -> Embedder:
         load_into(second, models_dir, "resnet29")
     for net in filter(None, (first, second)):
         net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Embedder(first, model, device, second)
+    return Embedder(first, model, device, second, lengths_known=name in BUILT_IN)
+
+
+def with_tuned(parent: Embedder, tuned: Tuned) -> Embedder:
+    """The embedder with what a fine-tune has learnt on top of it.
+
+    Raises:
+        WeightsError: it was learnt on top of another one.
+    """
+    if parent.model != tuned.parent_model:
+        raise WeightsError(
+            f"The fine-tuned model was learnt on top of {tuned.parent_model.name} "
+            f"{tuned.parent_model.version}, not of {parent.model.name} {parent.model.version}."
+        )
+    found = replace(parent, model=tuned.model or parent.model)
+    if tuned.adapter is not None:
+        found = replace(found, adapter=tuned.adapter.to(parent.device))
+    if tuned.first is not None:
+        if not isinstance(parent.first, MobileFaceNet):
+            raise WeightsError(f"{tuned.parent} has no MobileFaceNet that could be replaced.")
+        first = tuned.first.to(parent.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        found = replace(found, first=first, lengths_known=False)
+    return found
 
 
 def quickened(embedder: Embedder, *, compiles: bool, reduced: bool) -> Embedder:
@@ -101,15 +131,15 @@ def quickened(embedder: Embedder, *, compiles: bool, reduced: bool) -> Embedder:
     return replace(embedder, first=first, second=second)
 
 
-def embed_faces(
-    first: nn.Module, second: nn.Module | None, images: ImageSet, frame: Tensor, points: Tensor
-) -> Embedded:
+def embed_faces(embedder: Embedder, images: ImageSet, frame: Tensor, points: Tensor) -> Embedded:
     """Embed faces by their five points; see `align` for `frame` and `points`."""
     aligned = align(images, frame, points)
-    raw = embed_raw(first, aligned)
+    raw = embed_raw(embedder.first, aligned)
     vectors = normalize(raw, dim=1)
-    if second is not None:
-        vectors = fuse(vectors, describe(second, chips(images, frame, points)))
+    if embedder.second is not None:
+        vectors = fuse(vectors, describe(embedder.second, chips(images, frame, points)))
+    if embedder.adapter is not None:
+        vectors = embedder.adapter(vectors)
     return Embedded(aligned, raw.norm(dim=1), vectors)
 
 
@@ -130,9 +160,7 @@ def embed_again(embedder: Embedder, image: bytes, faces: Sequence[Face]) -> NDAr
     with torch.inference_mode():
         frame = torch.zeros(len(faces), dtype=torch.int64, device=device)
         images = ImageSet([decoded.pixels], device)
-        found = embed_faces(
-            embedder.first, embedder.second, images, frame, torch.from_numpy(points).to(device)
-        )
+        found = embed_faces(embedder, images, frame, torch.from_numpy(points).to(device))
         vectors: NDArray[np.float32] = found.vectors.cpu().numpy()
     return vectors
 

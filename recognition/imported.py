@@ -49,15 +49,21 @@ class Feeding:
 class Description:
     """How to build an imported network.
 
-    architecture: "onnx", "mobilefacenet", or one of `iresnet.BLOCKS`.
+    architecture: "onnx", "mobilefacenet", "tuned", or one of `iresnet.BLOCKS`.
     dimension: of its embeddings.
     graph: of an "onnx" one, ready for JSON.
+    parent, parent_sha256: of a "tuned" one (`recognition.tuned`): what it was learnt on top of, by
+        the name that loads it.
+    hidden: of a "tuned" one's adapter.
     """
 
     architecture: str
     feeding: Feeding
     dimension: int
     graph: dict[str, Any] | None = None
+    parent: str = ""
+    parent_sha256: str = ""
+    hidden: int = 0
 
 
 class ImportedNet(nn.Module):
@@ -131,11 +137,20 @@ def load_embedder(models: Path, name: str) -> tuple[nn.Module, ModelInfo]:
 
 
 def load_imported(models: Path, name: str) -> tuple[ImportedNet, ModelInfo]:
-    """An imported embedder and what it is registered as.
+    """An imported embedder, not a fine-tuned one, and what it is registered as.
 
     Raises:
         WeightsError: there is none of this name, or its file is missing or was changed.
     """
+    description, state, model = read_imported(models, name)
+    try:
+        return build(description, state), model
+    except GraphError as error:
+        raise WeightsError(broken(models, name, "is damaged or of another version")) from error
+
+
+def read_imported(models: Path, name: str) -> tuple[Description, dict[str, Tensor], ModelInfo]:
+    """The file of an imported or fine-tuned embedder; raises WeightsError as `load_imported`."""
     entry = entries(models).get(name)
     if entry is None:
         known = ", ".join([*BUILT_IN, *sorted(entries(models))])
@@ -146,13 +161,12 @@ def load_imported(models: Path, name: str) -> tuple[ImportedNet, ModelInfo]:
     try:
         content = weights_file(models, name).read_bytes()
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-            raise WeightsError(_broken(models, name, "was changed since it was imported"))
-        description, state = unpack(content)
-        return build(description, state), ModelInfo(**entry["model"])
+            raise WeightsError(broken(models, name, "was changed since it was imported"))
+        return *unpack(content), ModelInfo(**entry["model"])
     except OSError as error:
-        raise WeightsError(_broken(models, name, "cannot be read")) from error
-    except (SafetensorError, GraphError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(_broken(models, name, "is damaged or of another version")) from error
+        raise WeightsError(broken(models, name, "cannot be read")) from error
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(broken(models, name, "is damaged or of another version")) from error
 
 
 def entries(models: Path) -> dict[str, dict[str, Any]]:
@@ -193,7 +207,8 @@ def keep_imported(old: Path, new: Path) -> None:
     (new / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _broken(models: Path, name: str, reason: str) -> str:
+def broken(models: Path, name: str, reason: str) -> str:
+    """The message that says so, and what to do."""
     return (
         f"The embedder {name} in {models} cannot be used: its file {reason}. Import it again: "
         f"`python -m recognition forget-model {name}`, then `import-model`."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def import_model(home: Path, file: Path, wanted: Wanted, say: Callable[[str], No
     info = _info(wanted, description, source)
     say(f"{file.name} has the SHA-256 {source}")
     with locked(home / "models.lock", say):
-        _add(models, info, source, packed)
+        add_entry(models, info, packed, source)
     return info
 
 
@@ -114,19 +114,35 @@ def forget_model(home: Path, name: str, say: Callable[[str], None]) -> None:
         if name not in kept:
             known = ", ".join(sorted(kept)) or "none"
             raise WeightsError(f"No model was imported as {name}; imported are: {known}.")
+        _refuse_if_needed(kept, name)
         del kept[name]
         _write_entries(models, kept)
         for path in (weights_file(models, name), calibration_file(models, name)):
             path.unlink(missing_ok=True)
 
 
-def _check_words(wanted: Wanted) -> None:
-    taken = {*BUILT_IN, *MODELS, *EXTRAS, *(name for extra in EXTRAS.values() for name in extra)}
-    if not NAME.fullmatch(wanted.name) or wanted.name in taken:
+def _refuse_if_needed(kept: Mapping[str, Mapping[str, Any]], name: str) -> None:
+    parent = kept[name]["model"]["sha256"]
+    children = [n for n, e in kept.items() if e.get("parent", {}).get("sha256") == parent]
+    if children:
         raise WeightsError(
-            f"{wanted.name!r} cannot be the model's name: it has up to 40 small letters, digits, "
+            f"{', '.join(sorted(children))} was fine-tuned on top of {name} and needs it. Forget "
+            "that first."
+        )
+
+
+def check_name(name: str) -> None:
+    """Raise WeightsError unless a model of a company's own can have this name."""
+    taken = {*BUILT_IN, *MODELS, *EXTRAS, *(name for extra in EXTRAS.values() for name in extra)}
+    if not NAME.fullmatch(name) or name in taken:
+        raise WeightsError(
+            f"{name!r} cannot be the model's name: it has up to 40 small letters, digits, "
             f"dots, dashes and underlines, and is none of ours ({', '.join(sorted(taken))})."
         )
+
+
+def _check_words(wanted: Wanted) -> None:
+    check_name(wanted.name)
     if not 0 < len(wanted.licence.strip()) <= 200 or not wanted.licence.isprintable():
         raise WeightsError("The licence is a line of up to 200 letters.")
     version = wanted.version
@@ -286,7 +302,19 @@ def _info(wanted: Wanted, description: Description, source: str) -> ModelInfo:
     return ModelInfo(wanted.name, version, sha256, wanted.licence.strip(), description.dimension)
 
 
-def _add(models: Path, info: ModelInfo, source: str, packed: bytes) -> None:
+def add_entry(
+    models: Path, info: ModelInfo, packed: bytes, source: str, more: Mapping[str, Any] | None = None
+) -> None:
+    """Write a checked model's file and its entry in the manifest.
+
+    Args:
+        packed: as `imported.pack` gives it.
+        source: SHA-256 of the file that it came from.
+        more: to be kept in the entry.
+
+    Raises:
+        WeightsError: the same model has another name, or another model has this one.
+    """
     kept = entries(models)
     for name, entry in kept.items():
         if entry["model"]["sha256"] == info.sha256 and name != info.name:
@@ -304,6 +332,7 @@ def _add(models: Path, info: ModelInfo, source: str, packed: bytes) -> None:
         "sha256": hashlib.sha256(packed).hexdigest(),
         "source_sha256": source,
         "model": asdict(info),
+        **(more or {}),
     }
     _write_entries(models, kept)
 

@@ -18,7 +18,6 @@ from recognition.align import FACE_SIZE, TEMPLATE
 from recognition.detect import DetectorName, DetectorSettings, detect, second_look
 from recognition.detections import Detections
 from recognition.embedders import Embedder, embed_faces
-from recognition.fusion import FUSED
 from recognition.images import (
     FRAME_LIMITS,
     DecodedImage,
@@ -59,7 +58,7 @@ class Networks:
     """What a pipeline runs.
 
     pair: MiniFASNet, where it is installed.
-    second_embedder: of the fused embedder.
+    second_embedder, adapter, lengths_known: as in `Embedder`.
     """
 
     detector: nn.Module
@@ -67,6 +66,8 @@ class Networks:
     antispoofing: AntiSpoofingTree
     pair: MiniFasNetPair | None = None
     second_embedder: nn.Module | None = None
+    adapter: nn.Module | None = None
+    lengths_known: bool = False
 
 
 class Pipeline:
@@ -81,6 +82,8 @@ class Pipeline:
         self.antispoofing = networks.antispoofing
         self.pair = networks.pair
         self.second_embedder = networks.second_embedder
+        self.adapter = networks.adapter
+        self._lengths_known = networks.lengths_known
         self.model = model
         self.device = device
         # A GPU is fed by all cores; on the CPU decoding takes as many threads as the rest.
@@ -152,6 +155,7 @@ class Pipeline:
         loaded = embedders.load(models_dir, embedder, self.device)
         found = embedders.quickened(loaded, compiles=compiles, reduced=reduced)
         nets = Networks(self.detector, found.first, self.antispoofing, self.pair, found.second)
+        nets.adapter, nets.lengths_known = found.adapter, found.lengths_known
         other = Pipeline(nets, found.model, self.device)
         other.runtime, other.precision = self.runtime, self.precision
         return other
@@ -159,7 +163,8 @@ class Pipeline:
     @property
     def embedding(self) -> Embedder:
         """What this pipeline embeds with."""
-        return Embedder(self.embedder, self.model, self.device, self.second_embedder)
+        parts = (self.second_embedder, self.adapter, self._lengths_known)
+        return Embedder(self.embedder, self.model, self.device, *parts)
 
     def warm_up(self, width: int = 640, height: int = 480) -> None:
         """Run every network on what a camera of this size shows with one face, until it is fast.
@@ -264,10 +269,10 @@ class Pipeline:
         frame, points = detections.frame, detections.points
         if len(frame) == 0:
             return _Measured(detections, [], detections.boxes.new_zeros((0, 0)), [])
-        found = embed_faces(self.embedder, self.second_embedder, images, frame, points)
+        found = embed_faces(self.embedding, images, frame, points)
         # Only of MobileFaceNet is it known what a vector's length says.
-        known = self.model in (published("mobilefacenet").info, FUSED)
-        qualities = measure(found.aligned, points, found.lengths if known else None)
+        lengths = found.lengths if self._lengths_known else None
+        qualities = measure(found.aligned, points, lengths)
         pads = self._pads(images, detections, with_pad)
         return _Measured(detections, qualities, found.vectors, pads)
 
@@ -304,6 +309,7 @@ def _load(
     antispoofing = AntiSpoofingTree()
     load_into(antispoofing, models_dir, "antispoofing")
     networks = Networks(finder, embedder.first, antispoofing, None, embedder.second)
+    networks.adapter, networks.lengths_known = embedder.adapter, embedder.lengths_known
     if "minifasnet" in present_extras(models_dir):
         networks.pair = MiniFasNetPair()
         load_into(networks.pair, models_dir, "minifasnet")

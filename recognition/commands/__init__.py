@@ -18,6 +18,7 @@ from recognition.commands import (
     faiss_environment,
     fetch_faces,
     fetch_models,
+    finetune,
     identify,
     import_model,
     train,
@@ -27,6 +28,7 @@ from recognition.commands.terminal import say
 from recognition.evaluate.datasets import DatasetError
 from recognition.packages import FetchError
 from recognition.training.config import TrainingError
+from recognition.training.subjects import ConsentedSource
 from recognition.weights import WeightsError
 
 __all__ = ["main"]
@@ -35,14 +37,23 @@ FAILED = 1
 INTERRUPTED = 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0 only if all of it was done."""
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    installation: Callable[[], ConsentedSource] | None = None,
+) -> int:
+    """Run one command; the exit status is 0 only if all of it was done.
+
+    Args:
+        installation: opens the installation's photos, which this part of the package cannot.
+    """
     parser = argparse.ArgumentParser(prog="python -m recognition")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     modules = (fetch_models, import_model, fetch_faces, analyse, verify, identify, cluster)
-    for module in (*modules, evaluate, benchmark, train, faiss_environment):
+    for module in (*modules, evaluate, benchmark, train, finetune, faiss_environment):
         module.add_to(commands)
     options = parser.parse_args(arguments)
+    options.open_installation = installation
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)

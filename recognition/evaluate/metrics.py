@@ -135,8 +135,9 @@ def bootstrap_interval(
     *,
     rounds: int = 1000,
     seed: int = 0,
+    quantiles: tuple[float, float] = (0.025, 0.975),
 ) -> tuple[float, float] | None:
-    """95 % interval of a statistic over pairs, by drawing people, not pairs, with replacement.
+    """Interval of a statistic over pairs, by drawing people, not pairs, with replacement.
 
     Pairs that share a person are not independent; drawing pairs would make the interval too
     narrow (Bolle et al., 2004). A pair counts as often as both its people were drawn together.
@@ -147,6 +148,7 @@ def bootstrap_interval(
         people: (N,) the two people of each pair, the same twice for a genuine pair.
         rounds: draws.
         seed: makes the result repeatable.
+        quantiles: of the draws, where the interval begins and ends; by default it is of 95 %.
 
     Returns:
         The interval; None where no draw had a value.
@@ -166,7 +168,7 @@ def bootstrap_interval(
     finite = np.array([value for value in values if not math.isnan(value)])
     if len(finite) == 0:
         return None
-    low, high = np.quantile(finite, [0.025, 0.975])
+    low, high = np.quantile(finite, quantiles)
     return float(low), float(high)
 
 

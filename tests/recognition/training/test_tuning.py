@@ -1,0 +1,178 @@
+"""What a fine-tune learns from: which photos a step is shown, and by which loss."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from recognition.embed import MobileFaceNet, embed
+from recognition.training.finetune import separation, vectors_of
+from recognition.training.subjects import Subjects
+from recognition.training.tuning import TuneSettings, Tuning, prepare, with_last_layers
+from recognition.training.turned_heads import LARGEST_YAW, relit, turned, views
+from tests.recognition.training.made_people import made_people
+
+SITE = made_people("site", 12, 4, nuisance=1.0, seed=1)
+GENERAL = made_people("general", 20, 1, nuisance=0.0, seed=2)
+SETTINGS = TuneSettings(what="adapter", people=4, images=3, replayed=6, seed=5)
+
+
+class TestLoss:
+    def test_it_is_the_formula_by_hand(self) -> None:
+        torch.manual_seed(0)
+        centres = functional.normalize(torch.randn(5, 8), dim=1)
+        vectors = functional.normalize(torch.randn(3, 8), dim=1)
+        inputs, labels = torch.randn(3, 8), torch.tensor([4, 0, 4])
+        settings = TuneSettings(margin=0.3, scale=10.0, keep=2.0)
+        found = Tuning(nn.Identity(), centres, settings)(inputs, labels, vectors)
+        tell = keep = 0.0
+        for row, label, before in zip(inputs, labels.tolist(), vectors, strict=True):
+            unit = row / row.norm()
+            scores = [
+                10.0 * (float(unit @ centre) - (0.3 if place == label else 0.0))
+                for place, centre in enumerate(centres)
+            ]
+            tell += math.log(sum(math.exp(score) for score in scores)) - scores[label]
+            keep += 1 - float(unit @ before)
+        assert float(found["tell"]) == pytest.approx(tell / 3, rel=1e-5)
+        assert float(found["keep"]) == pytest.approx(keep / 3, rel=1e-5)
+        assert float(found["loss"]) == pytest.approx(tell / 3 + 2 * keep / 3, rel=1e-5)
+
+    def test_the_sites_own_people_may_move(self) -> None:
+        torch.manual_seed(0)
+        centres = functional.normalize(torch.randn(5, 8), dim=1)
+        vectors = functional.normalize(torch.randn(3, 8), dim=1)
+        inputs, labels = torch.randn(3, 8), torch.tensor([4, 0, 1])
+        found = Tuning(nn.Identity(), centres, TuneSettings(), free=2)(inputs, labels, vectors)
+        alone = 1 - float(functional.cosine_similarity(inputs[0], vectors[0], dim=0))
+        assert float(found["keep"]) == pytest.approx(alone, rel=1e-5)
+        none = Tuning(nn.Identity(), centres, TuneSettings(), free=5)(inputs, labels, vectors)
+        assert float(none["keep"]) == 0
+
+    def test_its_gradient_is_that_of_finite_differences(self) -> None:
+        torch.manual_seed(0)
+        centres = functional.normalize(torch.randn(4, 5).double(), dim=1)
+        vectors = functional.normalize(torch.randn(3, 5).double(), dim=1)
+        tuning = Tuning(nn.Identity(), centres, TuneSettings(scale=5.0))
+        inputs = torch.randn(3, 5).double().requires_grad_()
+        labels = torch.tensor([0, 3, 3])
+        assert torch.autograd.gradcheck(lambda x: tuning(x, labels, vectors)["loss"], inputs)
+
+    def test_no_checkpoint_holds_anybodys_centre(self) -> None:
+        tuning = prepare(SITE, GENERAL, None, SETTINGS).tuning
+        assert tuning.centres.shape == (32, 64)
+        assert all(name.startswith("net.") for name in tuning.state_dict())
+
+
+class TestBatches:
+    def test_a_batch_is_a_pure_function_of_its_number(self) -> None:
+        one, other = (prepare(SITE, GENERAL, None, SETTINGS).batches for _ in range(2))
+        for number in (7, 0, 7, 3):
+            for a, b in zip(one.at(number), other.at(number), strict=True):
+                assert torch.equal(a, b)
+        assert not torch.equal(one.at(0)[0], one.at(1)[0])
+
+    def test_two_processes_see_what_one_would_see_in_twice_as_many_steps(self) -> None:
+        batches = prepare(SITE, GENERAL, None, SETTINGS).batches
+        assert torch.equal(batches.at(3, 1, 2)[0], batches.at(7)[0])
+
+    def test_it_has_people_of_the_site_and_of_the_general_set_with_their_own_labels(self) -> None:
+        inputs, labels, vectors = prepare(SITE, GENERAL, None, SETTINGS).batches.at(0)
+        assert inputs.shape == vectors.shape == (4 * 3 + 6, 64)
+        assert torch.equal(inputs, vectors), "an adapter sees what the embedder gives"
+        assert len(set(labels[:12].tolist())) == 4
+        assert (labels[:12] < 12).all()
+        assert (labels[12:] >= 12).all()
+        for row, label in zip(vectors, labels.tolist(), strict=True):
+            who = SITE if label < 12 else GENERAL
+            rows = [n for n, place in enumerate(who.labels.tolist()) if place == label % 12]
+            if label < 12:
+                assert any(torch.equal(row, who.vectors[n]) for n in rows)
+
+    def test_other_photos_or_settings_give_another_fingerprint(self) -> None:
+        found = {
+            prepare(site, GENERAL, None, settings).batches.fingerprint
+            for site in (SITE, made_people("site", 12, 4, nuisance=1.1, seed=1))
+            for settings in (SETTINGS, TuneSettings(what="adapter", seed=6))
+        }
+        assert len(found) == 4
+
+    def test_names_do_not_count(self) -> None:
+        renamed = Subjects(
+            tuple(f"x{person}" for person in SITE.people), SITE.names, SITE.faces, SITE.vectors
+        )
+        assert renamed.fingerprint == SITE.fingerprint
+
+    def test_one_person_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="at least two people"):
+            prepare(made_people("one", 1, 5, nuisance=1.0), GENERAL, None, SETTINGS)
+
+
+def test_blocks_begin_as_the_network_that_they_are_of() -> None:
+    torch.manual_seed(0)
+    net = MobileFaceNet().eval()
+    random = torch.Generator().manual_seed(0)
+    faces = torch.randint(0, 256, (4, 3, 112, 112), generator=random, dtype=torch.uint8)
+    vectors = embed(net, faces.float()).detach()
+    subjects = Subjects(("a", "a", "b", "b"), ("0", "1", "0", "1"), faces, vectors)
+    settings = TuneSettings(from_layer=20, people=2, images=2, views=2)
+    prepared = prepare(subjects, None, net, settings)
+    whole = with_last_layers(net, prepared.tuning.net, 20)
+    torch.testing.assert_close(vectors_of(subjects, whole, None), vectors, rtol=0, atol=1e-6)
+    inputs, labels, before = prepared.batches.at(0)
+    assert inputs.shape[1:] == (128, 7, 7)
+    losses = prepared.tuning(inputs, labels, before)
+    torch.autograd.backward(losses["loss"])
+    assert all(value.grad is not None for value in prepared.tuning.net.parameters())
+    assert all(value.grad is None for value in net.parameters()), "the parent learns nothing"
+
+
+class TestViews:
+    def test_a_head_that_is_not_turned_stays_as_it_is(self) -> None:
+        faces = torch.rand(2, 3, 112, 112) * 255
+        torch.testing.assert_close(turned(faces, torch.zeros(2)), faces, rtol=0, atol=1e-2)
+
+    def test_turned_one_way_and_mirrored_is_mirrored_and_turned_the_other_way(self) -> None:
+        faces, yaw = torch.rand(2, 3, 112, 112) * 255, torch.tensor([0.4, -0.8])
+        one = turned(faces, yaw).flip(3)
+        other = turned(faces.flip(3), -yaw)
+        torch.testing.assert_close(one, other, rtol=0, atol=0.1)
+
+    def test_the_middle_stays_and_the_far_side_is_squeezed(self) -> None:
+        steps = torch.zeros(1, 3, 112, 112)
+        steps[..., 56:] = 100  # an edge in the middle
+        steps[..., 92:] = 200  # and one far to the right
+        seen = turned(steps, torch.tensor([LARGEST_YAW * 0.5]))[0, 0, 56]
+        assert int((seen > 50).nonzero()[0]) == 56
+        assert 70 < int((seen > 150).nonzero()[0]) < 88
+        assert float(seen.min()) >= 0
+        assert float(seen.max()) <= 200
+
+    def test_light_is_contrast_about_grey_and_an_offset(self) -> None:
+        faces = torch.full((1, 3, 112, 112), 147.5)
+        assert relit(faces, torch.tensor([1.5]), torch.tensor([10.0]))[0, 0, 0, 0] == 167.5
+        assert relit(faces, torch.tensor([9.0]), torch.tensor([200.0])).max() == 255
+
+    def test_the_first_two_are_the_face_and_its_mirror_image(self) -> None:
+        faces = torch.randint(0, 256, (3, 3, 112, 112), dtype=torch.uint8)
+        one, other = (views(faces, 4, torch.Generator().manual_seed(1)) for _ in range(2))
+        assert torch.equal(one[0], faces.float())
+        assert torch.equal(one[1], faces.float().flip(3))
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        assert not torch.equal(one[2], one[0])
+
+
+def test_separation_is_the_means_distance_over_the_root_of_the_mean_variance() -> None:
+    genuine: list[float] = []
+    impostor: list[float] = []
+    for a in range(len(SITE.people)):
+        for b in range(a + 1, len(SITE.people)):
+            score = float(SITE.vectors[a] @ SITE.vectors[b])
+            (genuine if SITE.people[a] == SITE.people[b] else impostor).append(score)
+    one, other = torch.tensor(genuine).double(), torch.tensor(impostor).double()
+    expected = (one.mean() - other.mean()) / ((one.var() + other.var()) / 2).sqrt()
+    assert separation(SITE.vectors, SITE) == pytest.approx(float(expected), rel=1e-5)
