@@ -24,6 +24,7 @@ READS_THE_ENVIRONMENT = {
     "accesscontrol/environment.py": "declares every variable",
     "recognition/home.py": "the pure part's one look at the home folder",
     "recognition/bench/peer_program.py": "one thread for libraries that are yet to be loaded",
+    "recognition/training/launch.py": "hands the environment on to the processes that train",
     "kiosk/installation.py": "hands the environment on to the commands that the demo runs",
 }
 SETS_DJANGO_SETTINGS = {"accesscontrol/asgi.py", "accesscontrol/celery.py"}
