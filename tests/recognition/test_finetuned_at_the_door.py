@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 import torch
+from django.db import connections
 from pytest_django.fixtures import Settings
 
 from accesscontrol import enrolment, model_change
@@ -26,6 +27,7 @@ from recognition import tasks
 from recognition.adapter import Adapter
 from recognition.commands import main
 from recognition.consented import ConsentedPhotos
+from recognition.evaluate.datasets import DatasetError
 from recognition.images import PHOTO_LIMITS, decode
 from recognition.pipeline import Pipeline
 from recognition.training.subjects import find_subjects
@@ -185,3 +187,18 @@ def test_an_installations_run_is_never_kept(
     assert main(run, installation=ConsentedPhotos) == 1
     assert "no training run is kept" in capsys.readouterr().err
     assert not (home / "run").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_its_database_an_installation_says_what_to_do() -> None:
+    database = connections["default"]
+    port = database.settings_dict["PORT"]
+    database.close()
+    database.settings_dict["PORT"] = "1"
+    try:
+        with pytest.raises(DatasetError, match=r"manage\.py up"):
+            next(ConsentedPhotos().photos())
+        with pytest.raises(DatasetError, match=r"manage\.py up"):
+            ConsentedPhotos().withdrawn({"1"})
+    finally:
+        database.settings_dict["PORT"] = port
