@@ -81,9 +81,8 @@ def pairs_of(employee: Employee) -> list[LookAlike]:
 def to_judge(visible: QuerySet[Employee]) -> QuerySet[LookAlike]:
     """Pairs found at enrolment of which HR has not said yet whether they are two people."""
     found = LookAlike.objects.filter(confirmed_at=None, one__in=visible, other__in=visible)
-    return found.filter(one__is_active=True, other__is_active=True).select_related(
-        "one", "one__site", "other", "other__site"
-    )
+    alive = found.filter(one__is_active=True, other__is_active=True).order_by("pk")
+    return alive.select_related("one", "one__site", "other", "other__site")
 
 
 def pair_of(one_id: int, other_id: int) -> LookAlike | None:

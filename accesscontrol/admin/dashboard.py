@@ -17,6 +17,8 @@ from accesscontrol.models import Employee, Kiosk, PhotoStatus, Punch, Site
 
 SILENT_AFTER = timedelta(minutes=5)
 """A kiosk tells of itself at least this often while it is connected."""
+MOST_PAIRS = 20
+"""Of look-alikes, listed on the page; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         context["employees"] = Employee.objects.filter(is_active=True).count()
     if user.has_perms([f"accesscontrol.{name}" for name in ENROLS]):
         visible = visible_rows(request, Employee.objects.all())
-        context["to_judge"] = list(look_alikes.to_judge(visible))
+        to_judge = look_alikes.to_judge(visible)
+        context["to_judge"] = to_judge[:MOST_PAIRS]
+        context["more_to_judge"] = max(0, to_judge.count() - MOST_PAIRS)
     if user.has_perm("accesscontrol.view_kiosk"):
         context["kiosks"] = Kiosk.objects.filter(revoked_at__isnull=True).count()
         context["silent_kiosks"] = silent_kiosks()

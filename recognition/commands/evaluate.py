@@ -25,7 +25,7 @@ from recognition.commands.terminal import (
     positive,
     say,
     show,
-    show_json,
+    show_figures,
     show_progress,
 )
 from recognition.evaluate import identification, verification
@@ -169,10 +169,7 @@ def _tell(options: argparse.Namespace, report: Report) -> None:
     if options.report:
         write_report(options.report, report)
         say(f"report in {options.report}")
-    if options.json:
-        show_json(report.figures)
-    else:
-        show(json.dumps(report.figures, indent=2))
+    show_figures(report.figures, as_json=options.json)
 
 
 def _pairs(options: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ from recognition.commands.terminal import (
     load_pipeline,
     positive,
     say,
-    show,
-    show_json,
+    show_figures,
     show_progress,
 )
 from recognition.evaluate import budget
@@ -93,10 +91,7 @@ def _budget(options: argparse.Namespace) -> int:
     if options.report:
         write_budget_report(options.report, figures, portraits, headline)
         say(f"report in {options.report}")
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0
 
 

@@ -12,8 +12,7 @@ from recognition.commands.terminal import (
     add_pipeline_options,
     load_pipeline,
     positive,
-    show,
-    show_json,
+    show_figures,
     show_progress,
 )
 from recognition.evaluate import challenge as evaluated
@@ -80,10 +79,7 @@ def _challenge(options: argparse.Namespace) -> int:
         figures["by_chance"] = by_chance(_clips(pipeline, options), alike)
     if options.stills:
         figures["by_turning"] = by_turning(_turned(pipeline, options), alike)
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from accesscontrol.score_tail import Calibration
@@ -14,8 +13,7 @@ from recognition.commands.terminal import (
     load_pipeline,
     positive,
     say,
-    show,
-    show_json,
+    show_figures,
     show_progress,
 )
 from recognition.evaluate.clusters import Visits, compare, grouped, timed
@@ -65,10 +63,7 @@ def _clusters(options: argparse.Namespace) -> int:
     if options.report:
         write_clusters_report(options.report, figures)
         say(f"report in {options.report}")
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0
 
 

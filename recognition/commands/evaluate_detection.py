@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from recognition.commands.terminal import (
     face_side,
     positive,
     say,
-    show,
-    show_json,
+    show_figures,
     show_progress,
 )
 from recognition.detections import Detections
@@ -96,10 +94,7 @@ def _detection(options: argparse.Namespace) -> int:
     if options.report:
         write_detection_report(options.report, figures, found)
         say(f"report in {options.report}")
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0
 
 

@@ -14,8 +14,7 @@ from recognition.commands.terminal import (
     load_pipeline,
     positive,
     say,
-    show,
-    show_json,
+    show_figures,
     show_progress,
 )
 from recognition.evaluate.calibration import calibration_path
@@ -88,10 +87,7 @@ def _presentations(options: argparse.Namespace) -> int:
     if options.report:
         write_presentations_report(options.report, figures, composed)
         say(f"report in {options.report}")
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,8 +19,7 @@ from recognition.commands.terminal import (
     load_pipeline,
     positive,
     say,
-    show,
-    show_json,
+    show_figures,
     show_progress,
 )
 from recognition.commands.training_progress import training_progress
@@ -263,10 +261,7 @@ def _tell(options: argparse.Namespace, outcome: Outcome, registered: ModelInfo |
         "training": outcome.record,
         "allowed_loss": LARGEST_LOSS,
     }
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     for reason in verdict.reasons:
         say(f"not handed over: {reason}")
     if registered is not None:

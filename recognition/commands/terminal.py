@@ -37,6 +37,14 @@ def show_json(value: object) -> None:
     show(json.dumps(value, allow_nan=False))
 
 
+def show_figures(figures: object, *, as_json: bool) -> None:
+    """Figures on stdout: a JSON object on one line, or indented for people."""
+    if as_json:
+        show_json(figures)
+    else:
+        show(json.dumps(figures, indent=2))
+
+
 def show_progress(done: int, total: int) -> None:
     """Counts on stderr: in place on a terminal, else a line for every tenth."""
     if sys.stderr.isatty():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from recognition.commands import (
     train_mtcnn,
     train_throughput,
 )
-from recognition.commands.terminal import Commands, positive, say, show, show_json
+from recognition.commands.terminal import Commands, positive, say, show_figures
 from recognition.home import home
 from recognition.training.digits import digits
 from recognition.training.lesson import STEPS, summarise, teach
@@ -59,8 +58,5 @@ def _lesson(options: argparse.Namespace) -> int:
     if options.report:
         write_lesson_report(options.report, figures, learnt)
         say(f"report in {options.report}")
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import get_args
 
 import torch
 
-from recognition.commands.terminal import Commands, positive, say, show, show_json
+from recognition.commands.terminal import Commands, positive, say, show_figures
 from recognition.commands.train_faces import add_face_options, faces_by_part
 from recognition.commands.training_progress import training_progress
 from recognition.training.backbones import BACKBONES
@@ -51,8 +50,5 @@ def _compare(options: argparse.Namespace) -> int:
     figures = {**summarise(found, seeds), "machine": machine(torch.device(options.device))}
     write_compare_report(options.out, figures)
     say(f"losses.json, losses.svg and losses.html in {options.out}")
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import get_args
 
 import torch.distributed as dist
 
-from recognition.commands.terminal import Commands, positive, say, show, show_json
+from recognition.commands.terminal import Commands, positive, say, show_figures
 from recognition.commands.train_faces import add_face_options, faces_by_part
 from recognition.commands.training_progress import training_progress
 from recognition.embed import DIMENSION
@@ -117,10 +116,7 @@ def _embedding(options: argparse.Namespace) -> int:
         "missed": len(parts["train"].missed),
         "importable": importable,
     }
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from recognition.commands.terminal import Commands, positive, say, show, show_json, show_progress
+from recognition.commands.terminal import Commands, positive, say, show_figures, show_progress
 from recognition.commands.training_progress import training_progress
 from recognition.training.cascade.annotations import AnnotatedImage, read_annotations
 from recognition.training.cascade.run import WEIGHTS, CascadeConfig, Told, train_cascade
@@ -65,8 +64,5 @@ def _mtcnn(options: argparse.Namespace) -> int:
         Told(training_progress, say, show_progress),
     )
     say(f"weights in {options.out / WEIGHTS}")
-    if options.json:
-        show_json(figures)
-    else:
-        show(json.dumps(figures, indent=2))
+    show_figures(figures, as_json=options.json)
     return 0

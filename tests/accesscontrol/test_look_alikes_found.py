@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accesscontrol import credentials, decisions, enrolment, look_alikes
+from accesscontrol.admin import dashboard
 from accesscontrol.enrolment import Enrolled, EnrolmentError
 from accesscontrol.models import (
     Admission,
@@ -169,6 +170,16 @@ class TestToldToHR:
         hr.post(question)
         for page in pages:
             assert "These are two people…" not in hr.get(page).content.decode()
+
+    def test_a_few_at_a_time_and_how_many_more_there_are(
+        self, hr: Client, asha: Employee, bela: Employee, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dashboard, "MOST_PAIRS", 2)
+        enrol(bela, ALIKE)
+        enrol(EmployeeFactory.create(site=asha.site, consented=True), turned(FACE, 0.97, seed=5))
+        shown = hr.get(reverse("admin:index")).content.decode()
+        assert shown.count("These are two people…") == 2
+        assert "1 more pair follows" in shown
 
     def test_to_nobody_who_may_not_enrol(
         self, client: Client, asha: Employee, bela: Employee

@@ -3,18 +3,25 @@
 # mypy: allow-untyped-calls
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import BytesIO
+
 import pytest
+import redis
 from django.conf import settings
+from PIL import Image
 
 from accesscontrol import enrolment, model_change, thresholds
 from accesscontrol.frames import FrameOutlet
-from accesscontrol.models import Employee, ModelChange, ModelVersion, PadPolicy, Site
+from accesscontrol.models import Decision, Employee, ModelChange, ModelVersion, PadPolicy, Site
 from recognition import following, tasks
 from recognition.following import Follower
 from recognition.pipeline import Pipeline
 from recognition.tasks import embed_anew, model_facts, process_photos, survey_galleries
+from recognition.types import Pixels
 from recognition.worker import Recogniser
 from tests.factories import EmployeeFactory, SiteFactory
+from tests.recognition.walk import Screen, kiosk_at
 
 
 def worker(pipeline: Pipeline, outlet: FrameOutlet, monkeypatch: pytest.MonkeyPatch) -> Recogniser:
@@ -49,3 +56,33 @@ def change_to(name: str) -> ModelChange:
     embed_anew()
     survey_galleries()
     return change
+
+
+def jpeg(pixels: Pixels) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def gone(screen: Screen, recogniser: Recogniser) -> Decision:
+    """Let whoever is there leave; the newest decision."""
+    screen.rest()
+    recogniser.drain()
+    return Decision.objects.latest("pk")
+
+
+@pytest.fixture
+def site(recogniser: Recogniser) -> Site:
+    return site_with_threshold(recogniser.version())
+
+
+@pytest.fixture
+def barack(site: Site, portraits: dict[str, Pixels]) -> Employee:
+    return enrol(site, "Barack", jpeg(portraits["obama.jpg"]))
+
+
+@pytest.fixture
+def screen(site: Site, valkey: redis.Redis) -> Iterator[Screen]:
+    opened = Screen(kiosk_at(site))
+    yield opened
+    opened.close()

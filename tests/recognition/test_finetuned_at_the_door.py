@@ -3,11 +3,9 @@
 # mypy: allow-untyped-calls
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 import torch
 from django.db import connections
 from pytest_django.fixtures import Settings
@@ -35,13 +33,12 @@ from recognition.tuned import Tuned
 from recognition.types import Pixels
 from recognition.worker import Recogniser
 from tests.factories import EmployeeFactory, PhotoFactory
-from tests.recognition.changing import change_to, enrol, site_with_threshold, worker
+from tests.recognition.changing import barack, change_to, gone, screen, site, worker
 from tests.recognition.importer import held
-from tests.recognition.test_following import gone, jpeg
 from tests.recognition.test_tuned import home, register
-from tests.recognition.walk import Screen, kiosk_at, picture, walk_up
+from tests.recognition.walk import Screen, picture, walk_up
 
-__all__ = ["home"]
+__all__ = ["barack", "home", "screen", "site"]
 
 pytestmark = pytest.mark.django_db
 
@@ -58,23 +55,6 @@ def recogniser(
     settings.MODELS_DIR = home / "models"
     monkeypatch.setenv("GATEHOUSE_HOME", str(home))
     return worker(pipeline, outlet, monkeypatch)
-
-
-@pytest.fixture
-def site(recogniser: Recogniser) -> Site:
-    return site_with_threshold(recogniser.version())
-
-
-@pytest.fixture
-def barack(site: Site, portraits: dict[str, Pixels]) -> Employee:
-    return enrol(site, "Barack", jpeg(portraits["obama.jpg"]))
-
-
-@pytest.fixture
-def screen(site: Site, valkey: redis.Redis) -> Iterator[Screen]:
-    opened = Screen(kiosk_at(site))
-    yield opened
-    opened.close()
 
 
 def test_a_fine_tuned_model_takes_over_without_a_restart_and_can_be_rolled_back(

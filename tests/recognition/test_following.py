@@ -3,14 +3,9 @@
 # mypy: allow-untyped-calls
 from __future__ import annotations
 
-from collections.abc import Iterator
-from io import BytesIO
-
 import numpy as np
 import pytest
-import redis
 from django.conf import settings
-from PIL import Image
 
 from accesscontrol import embedding_anew, model_change, model_versions
 from accesscontrol.frames import FrameOutlet
@@ -31,9 +26,11 @@ from recognition.tasks import embed_anew, process_photos
 from recognition.types import Pixels
 from recognition.worker import Recogniser
 from tests.factories import EmployeeFactory, ModelVersionFactory, PhotoFactory
-from tests.recognition.changing import change_to, enrol, site_with_threshold, worker
-from tests.recognition.walk import Screen, kiosk_at, picture, walk_up
+from tests.recognition.changing import barack, change_to, enrol, gone, jpeg, screen, site, worker
+from tests.recognition.walk import Screen, picture, walk_up
 from tests.services import until
+
+__all__ = ["barack", "screen", "site"]
 
 pytestmark = pytest.mark.django_db
 
@@ -46,38 +43,8 @@ def recogniser(
 
 
 @pytest.fixture
-def site(recogniser: Recogniser) -> Site:
-    return site_with_threshold(recogniser.version())
-
-
-@pytest.fixture
-def barack(site: Site, portraits: dict[str, Pixels]) -> Employee:
-    return enrol(site, "Barack", jpeg(portraits["obama.jpg"]))
-
-
-@pytest.fixture
-def screen(site: Site, valkey: redis.Redis) -> Iterator[Screen]:
-    opened = Screen(kiosk_at(site))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def walk(portraits: dict[str, Pixels]) -> list[bytes]:
     return [picture(portraits["obama2.jpg"])] * 4
-
-
-def jpeg(pixels: Pixels) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
-    return buffer.getvalue()
-
-
-def gone(screen: Screen, recogniser: Recogniser) -> Decision:
-    """Let whoever is there leave; the newest decision."""
-    screen.rest()
-    recogniser.drain()
-    return Decision.objects.latest("pk")
 
 
 class TestEmbedders:

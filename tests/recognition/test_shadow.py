@@ -16,8 +16,7 @@ from recognition.pipeline import Pipeline
 from recognition.types import Pixels
 from recognition.worker import Recogniser
 from tests.factories import EmployeeFactory, PhotoFactory, ThresholdFactory
-from tests.recognition.changing import change_to, enrol, site_with_threshold, worker
-from tests.recognition.test_following import jpeg
+from tests.recognition.changing import change_to, enrol, jpeg, site_with_threshold, worker
 from tests.recognition.walk import Screen, kiosk_at, picture, walk_up
 from tests.services import until
 
