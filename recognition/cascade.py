@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from recognition.detections import Detections
 from recognition.embed import normalise
-from recognition.mtcnn import Mtcnn
+from recognition.mtcnn import Mtcnn, Thresholds
 from recognition.nms import Overlap, suppress
 from recognition.sampling import ImageSet, Mipmaps, shrink
 
@@ -25,12 +25,6 @@ WINDOW = 12  # of P-Net, in pixels of a pyramid level
 STRIDE = 2
 FACTOR = 0.709
 """Size of a pyramid level in its predecessor's."""
-
-Thresholds = tuple[float, float, float]
-
-THRESHOLDS: Thresholds = (0.6, 0.7, 0.85)
-"""Least probability of a face after P-, R- and O-Net. O-Net gives real faces 0.98 and more and
-folds of clothing up to 0.88; MTCNN's usual 0.7 lets most of those through."""
 
 # A crowd has a few dozen candidates in a level; noise has thousands, and must not cost memory.
 MAX_CANDIDATES = 512
@@ -62,7 +56,7 @@ class _Candidates:
 
 
 def cascade(
-    net: Mtcnn, images: ImageSet, smallest_face: int, thresholds: Thresholds = THRESHOLDS
+    net: Mtcnn, images: ImageSet, smallest_face: int, thresholds: Thresholds | None = None
 ) -> Detections:
     """Find all faces of all images.
 
@@ -71,9 +65,9 @@ def cascade(
         images: numbered 0..; a face's `frame` is its image's number.
         smallest_face: side of the smallest face to find, in pixels; levels of the pyramid for
             smaller ones are never computed.
-        thresholds: least probabilities after each network.
+        thresholds: other ones than the network's own.
     """
-    first, second, final = thresholds
+    first, second, final = thresholds or net.thresholds
     frame, boxes = propose(net.pnet, images, smallest_face, first)
     frame, boxes = refine(net, images, frame, boxes, second)
     return _finish(net, images, frame, boxes, final)

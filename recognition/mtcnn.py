@@ -11,10 +11,20 @@ in widths (heights) from the window's left (top) side, x of all five first, then
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from recognition.compiled import CompiledNet
+from recognition.weights import WeightsError, load_trained
+
+Thresholds = tuple[float, float, float]
+"""Least probability of a face after P-, R- and O-Net, each above 0 and below 1."""
+
+THRESHOLDS: Thresholds = (0.6, 0.7, 0.85)
+"""Those of the published weights. O-Net gives real faces 0.98 and more and folds of clothing up to
+0.88; MTCNN's usual 0.7 lets most of those through."""
 
 
 class ProposalNet(nn.Module):
@@ -100,18 +110,39 @@ class OutputNet(nn.Module):
 
 
 class Mtcnn(nn.Module):
-    """The three networks together, as one file of weights holds them."""
+    """The three networks together, as one file of weights holds them.
+
+    thresholds: that go with the weights; whoever loads others than the published ones sets them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.thresholds = THRESHOLDS
         self.pnet: nn.Module = ProposalNet()
         self.rnet: nn.Module = RefineNet()
         self.onet: nn.Module = OutputNet()
 
 
+def load_cascade(path: Path) -> Mtcnn:
+    """A detector that was trained here, with the thresholds chosen for it; in evaluation mode.
+
+    Raises:
+        WeightsError: as `load_trained`; or the thresholds are none.
+    """
+    net = Mtcnn()
+    about = load_trained(net, path)
+    match about.get("thresholds", THRESHOLDS):
+        case [float(p), float(r), float(o)] if all(0 < value < 1 for value in (p, r, o)):
+            net.thresholds = (p, r, o)
+        case _:
+            raise WeightsError(f"The thresholds in {path} are none; train the detector again.")
+    return net
+
+
 def compile_mtcnn(net: Mtcnn, threads: int) -> Mtcnn:
     """The same detector, its networks run by OpenVINO; on the CPU, in evaluation mode."""
     fast = Mtcnn()
+    fast.thresholds = net.thresholds
     fast.pnet = CompiledNet(
         net.pnet,
         torch.zeros(1, 3, 48, 48),

@@ -28,14 +28,14 @@ from recognition.images import (
 from recognition.memory import keep_freed_memory
 from recognition.minifasnet import MiniFasNetPair, compile_pair
 from recognition.minifasnet import attack_scores as pair_scores
-from recognition.mtcnn import Mtcnn, compile_mtcnn
+from recognition.mtcnn import Mtcnn, compile_mtcnn, load_cascade
 from recognition.pad import AntiSpoofingTree, tree_scores
 from recognition.precision import Precision, reduces
 from recognition.quality import measure
 from recognition.retinaface import RetinaFace, compile_retinaface
 from recognition.sampling import ImageSet
 from recognition.types import Face, FrameResult, ModelInfo, Pixels, Quality
-from recognition.weights import load_into, load_trained, present_extras, published
+from recognition.weights import load_into, present_extras, published
 
 Runtime = Literal["auto", "torch", "openvino"]
 
@@ -301,10 +301,11 @@ def _each(wanted: bool | Sequence[bool], count: int) -> Sequence[bool]:
 def _load(
     models_dir: Path, device: torch.device, embedder: Embedder, detector: DetectorName | Path
 ) -> Networks:
-    finder = RetinaFace() if detector == "retinaface" else Mtcnn()
+    finder: nn.Module
     if isinstance(detector, Path):
-        load_trained(finder, detector)
+        finder = load_cascade(detector)
     else:
+        finder = RetinaFace() if detector == "retinaface" else Mtcnn()
         load_into(finder, models_dir, detector)
     antispoofing = AntiSpoofingTree()
     load_into(antispoofing, models_dir, "antispoofing")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from recognition.packages import write_atomically
@@ -191,8 +191,11 @@ def save_trained(path: Path, net: nn.Module, about: Mapping[str, object]) -> Non
     write_atomically(path, safetensors.torch.save(state, metadata))
 
 
-def load_trained(net: nn.Module, path: Path) -> None:
+def load_trained(net: nn.Module, path: Path) -> dict[str, Any]:
     """Load weights that were trained here into their network and put that into evaluation mode.
+
+    Returns:
+        What `save_trained` was told about them.
 
     Raises:
         WeightsError: the file is missing, damaged, of another network or holds no finite numbers.
@@ -200,9 +203,11 @@ def load_trained(net: nn.Module, path: Path) -> None:
     try:
         state = safetensors.torch.load(path.read_bytes())
         net.load_state_dict(state)
+        with safe_open(path, "pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {})["trained"])
     except OSError as error:
         raise WeightsError(f"The weights {path} cannot be read: {error.strerror}.") from error
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, ValueError, LookupError) as error:
         raise WeightsError(
             f"The weights {path} do not fit the network: name a safetensors file that training "
             "has written."
@@ -210,6 +215,7 @@ def load_trained(net: nn.Module, path: Path) -> None:
     if not all(bool(value.isfinite().all()) for value in state.values()):
         raise WeightsError(f"The weights {path} are not all numbers; train them again.")
     net.eval().requires_grad_(requires_grad=False)
+    return about
 
 
 def _read_checked(folder: Path, name: str) -> bytes:

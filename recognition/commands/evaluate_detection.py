@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from recognition.cascade import THRESHOLDS, cascade
 from recognition.commands.terminal import (
     Commands,
     face_side,
@@ -17,21 +16,16 @@ from recognition.commands.terminal import (
     show_figures,
     show_progress,
 )
-from recognition.detections import Detections
 from recognition.evaluate.datasets import DatasetError
-from recognition.evaluate.detection import Finder, run_detectors, summarise
+from recognition.evaluate.detection import run_detectors, summarise
 from recognition.evaluate.detection_report import write_detection_report
 from recognition.fetch import models_folder
 from recognition.home import home
-from recognition.mtcnn import Mtcnn
-from recognition.sampling import ImageSet
+from recognition.mtcnn import THRESHOLDS, Mtcnn, load_cascade
 from recognition.training.cascade.annotations import read_annotations
 from recognition.training.cascade.run import WEIGHTS
-from recognition.types import Pixels
-from recognition.weights import load_into, load_trained
-
-_LEAST = 0.02
-"""O-Net's threshold for the curve: below it nothing is looked at."""
+from recognition.training.cascade.thresholds import LEAST, find_all
+from recognition.weights import load_into
 
 
 def add_to(kinds: Commands) -> None:
@@ -61,10 +55,9 @@ def add_to(kinds: Commands) -> None:
         "--thresholds",
         type=_probability,
         nargs=2,
-        default=THRESHOLDS[:2],
         metavar=("P", "R"),
-        help="of the first two networks; the last one's is what the curve goes through "
-        f"({THRESHOLDS[0]} {THRESHOLDS[1]})",
+        help="of the first two networks (those that go with the weights); the last one's is what "
+        "the curve goes through",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -82,15 +75,18 @@ def _detection(options: argparse.Namespace) -> int:
             f"{options.annotations} has images in which not all faces are annotated: what is found "
             "there beside them cannot be counted as false"
         )
-    finders = _finders(options)
+    nets = _nets(options)
+    finders = {
+        name: partial(find_all, net, options.smallest_face, (*net.thresholds[:2], LEAST))
+        for name, net in nets.items()
+    }
     found = run_detectors(finders, images, show_progress)
     try:
-        figures = {
-            "thresholds": list(options.thresholds),
-            **summarise(found, THRESHOLDS[2]),
-        }
+        figures = summarise(found, THRESHOLDS[2])
     except ValueError as error:
         raise DatasetError(f"{options.annotations}: {error}") from error
+    for name, net in nets.items():
+        figures[name] = {"thresholds": list(net.thresholds[:2]), **figures[name]}
     if options.report:
         write_detection_report(options.report, figures, found)
         say(f"report in {options.report}")
@@ -98,31 +94,19 @@ def _detection(options: argparse.Namespace) -> int:
     return 0
 
 
-def _finders(options: argparse.Namespace) -> dict[str, Finder]:
-    device = torch.device(options.device)
+def _nets(options: argparse.Namespace) -> dict[str, Mtcnn]:
+    """The cascades by name, with the thresholds that they are to be run with."""
     shipped = Mtcnn()
     load_into(shipped, models_folder(home()), "mtcnn")
-    finders = {"shipped": _finder(shipped.to(device), options)}
+    nets = {"shipped": shipped}
     if options.weights:
-        trained = Mtcnn()
         whole = options.weights / WEIGHTS if options.weights.is_dir() else options.weights
-        load_trained(trained, whole)
-        finders["trained"] = _finder(trained.to(device), options)
-    return finders
-
-
-def _finder(net: Mtcnn, options: argparse.Namespace) -> Finder:
-    """The cascade down to a low threshold of the last network."""
-    device = torch.device(options.device)
-    first, second = options.thresholds
-    thresholds = (first, second, _LEAST)
-
-    def find(images: Sequence[Pixels]) -> list[Detections]:
-        with torch.inference_mode():
-            seen = cascade(net, ImageSet(images, device), options.smallest_face, thresholds)
-        return [_of(seen, number) for number in range(len(images))]
-
-    return find
+        nets["trained"] = load_cascade(whole)
+    for net in nets.values():
+        net.to(torch.device(options.device))
+        if options.thresholds:
+            net.thresholds = (*options.thresholds, net.thresholds[2])
+    return nets
 
 
 def _probability(text: str) -> float:
@@ -130,10 +114,3 @@ def _probability(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError("above 0 and below 1")
     return value
-
-
-def _of(seen: Detections, number: int) -> Detections:
-    rows = seen.frame == number
-    return Detections(
-        torch.zeros_like(seen.frame[rows]), seen.boxes[rows], seen.points[rows], seen.scores[rows]
-    )

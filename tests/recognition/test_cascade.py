@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from recognition.cascade import MAX_CANDIDATES, THRESHOLDS, cascade, pyramid_sizes
-from recognition.mtcnn import Mtcnn
+from recognition.cascade import MAX_CANDIDATES, cascade, pyramid_sizes
+from recognition.mtcnn import THRESHOLDS, Mtcnn
 from recognition.pipeline import Pipeline
 from recognition.sampling import ImageSet
 from recognition.types import Pixels

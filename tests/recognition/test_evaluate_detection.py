@@ -171,11 +171,28 @@ def test_the_command_puts_trained_weights_beside_the_shipped_ones(
     assert main([*arguments, "--report", str(tmp_path / "report")]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["faces"] == 4
-    assert figures["thresholds"] == [0.5, 0.3]
+    assert figures["shipped"]["thresholds"] == figures["trained"]["thresholds"] == [0.5, 0.3]
     assert 0 <= figures["shipped"]["recall_at_1_fp"] <= 1
     assert 0 <= figures["trained"]["recall_at_1_fp"] <= 1
     for name in ("report.html", "report.json", "froc.svg"):
         assert (tmp_path / "report" / name).stat().st_size > 0
+
+
+def test_each_cascade_is_run_with_the_thresholds_of_its_weights(
+    models_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_HOME", str(models_dir.parent))
+    write_annotations(tmp_path / "faces.jsonl", drawn_images(tmp_path, 2))
+    save_trained(tmp_path / "w.safetensors", Mtcnn(), {"thresholds": [0.9, 0.8, 0.85]})
+    arguments = ["evaluate", "detection", "--annotations", str(tmp_path / "faces.jsonl")]
+    arguments += ["--weights", str(tmp_path / "w.safetensors"), "--smallest-face", "40", "--json"]
+    assert main(arguments) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures["shipped"]["thresholds"] == [0.6, 0.7]
+    assert figures["trained"]["thresholds"] == [0.9, 0.8]
 
 
 def test_the_command_refuses_images_in_which_not_all_faces_are_annotated(

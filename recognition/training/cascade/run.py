@@ -6,7 +6,7 @@ run.json               what the run is: annotations, seed, steps; a run goes on 
 samples/               windows cut out of the images for the network in training; removed afterwards
 pnet/, rnet/, onet/    each network's run (`recognition.training.trainer`)
 pnet.safetensors ...   each network when its training has ended, with its figures in pnet.json
-mtcnn.safetensors      all three, as `weights.load_trained` reads them
+mtcnn.safetensors      all three with their thresholds, as `mtcnn.load_cascade` reads them
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ import torch
 from torch import nn
 
 from recognition.evaluate.datasets import DatasetError
-from recognition.mtcnn import Mtcnn
+from recognition.mtcnn import Mtcnn, Thresholds, load_cascade
 from recognition.packages import write_atomically
 from recognition.training.cascade.annotations import AnnotatedImage, fingerprint
 from recognition.training.cascade.sample_batches import SampleBatches
 from recognition.training.cascade.samples import Progress, Samples, cut_samples, proposals_of
+from recognition.training.cascade.thresholds import choose_thresholds
 from recognition.training.cascade.trainee import (
     SIDES,
     STAGES,
@@ -40,7 +41,7 @@ from recognition.training.cascade.trainee import (
 from recognition.training.cascade.windows import Plan
 from recognition.training.checkpoint import CheckpointError, read_tensors, write_tensors
 from recognition.training.trainer import SILENT, Listener, TrainConfig, TrainingError, train
-from recognition.weights import save_trained
+from recognition.weights import WeightsError, save_trained
 
 WEIGHTS = "mtcnn.safetensors"
 _IDENTITY = "run.json"
@@ -129,8 +130,9 @@ def train_cascade(
             found = run.train(stage, shown, held)
         figures[stage] = found
         shutil.rmtree(folder / "samples" / stage, ignore_errors=True)
-    save_trained(folder / WEIGHTS, run.net, {"annotations": digest, "seed": config.seed})
-    return {"images": len(images), "annotations": digest, **figures}
+    about = {"annotations": digest, "seed": config.seed, "thresholds": run.thresholds(parted[1])}
+    save_trained(folder / WEIGHTS, run.net, about)
+    return {"images": len(images), **about, **figures}
 
 
 def _part(
@@ -235,6 +237,14 @@ class _Run:
         }
         write_tensors(self.folder / stage, trainee.net.state_dict(), {"figures": figures})
         return figures
+
+    def thresholds(self, images: Sequence[AnnotatedImage]) -> Thresholds:
+        """Those that were chosen before, or chosen now, by images for validation."""
+        try:
+            return load_cascade(self.folder / WEIGHTS).thresholds
+        except WeightsError:
+            self.told.say("choosing thresholds")
+        return choose_thresholds(self.net, images, self.config.smallest_face, self.told.say)
 
     def _settings(self, stage: str, trainee: Trainee) -> TrainConfig:
         how = self.config.stages[stage]

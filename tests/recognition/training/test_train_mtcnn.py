@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from recognition.commands import main
-from recognition.mtcnn import Mtcnn
+from recognition.mtcnn import Mtcnn, load_cascade
 from recognition.training.cascade.annotations import (
     AnnotatedImage,
     read_annotations,
@@ -158,6 +158,9 @@ def test_the_command_trains_and_prints_one_object(
     assert main([*arguments, "--steps", "2", "2", "2", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["images"] == 6
+    thresholds = figures["thresholds"]
+    assert len(thresholds) == 3
+    assert load_cascade(tmp_path / "run" / WEIGHTS).thresholds == tuple(thresholds)
     assert figures["onet"]["steps"] == 2
     assert (tmp_path / "run" / WEIGHTS).is_file()
     assert main([*arguments, "--steps", "2", "2", "3", "--json"]) == 1
