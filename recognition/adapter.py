@@ -6,18 +6,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_STEEPNESS = 10
+"""Of the gate: a unit vector has small numbers, and weights begin near zero."""
+
 
 class Adapter(nn.Module):
     """Unit vectors v to the unit vectors along v + change(v), of the same dimension.
 
     As it begins it changes nothing (residual adapters: Houlsby et al., 2019, arXiv:1902.00751).
+    With a gate the change is times sigmoid(gate(v)): a vector tells how the head is turned, and
+    what is learnt of profiles leaves other faces alone (after Cao et al., 2018, arXiv:1803.00839,
+    where the yaw is measured).
 
     Args:
         dimension: D of the vectors.
         hidden: of the layer in between; 0 for a change that is linear.
+        gated: whether there is a gate.
     """
 
-    def __init__(self, dimension: int, hidden: int = 0) -> None:
+    def __init__(self, dimension: int, hidden: int = 0, *, gated: bool = False) -> None:
         super().__init__()
         self.dimension, self.hidden = dimension, hidden
         self.change: nn.Module
@@ -31,6 +38,10 @@ class Adapter(nn.Module):
         else:
             self.change = last = nn.Linear(dimension, dimension, bias=False)
         nn.init.zeros_(last.get_parameter("weight"))
+        self.gate = nn.Linear(dimension, 1) if gated else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(N, D) float32 of length 1, to the same.
@@ -44,6 +55,13 @@ class Adapter(nn.Module):
         return functional.normalize(changed, dim=1).to(vectors.dtype)
 
     def _changed(self, vectors: Tensor) -> Tensor:
-        weights = {name: value.double() for name, value in self.change.named_parameters()}
-        changed: Tensor = torch.func.functional_call(self.change, weights, (vectors,))
-        return changed
+        changed = _precise(self.change, vectors)
+        if self.gate is None:
+            return changed
+        return changed * torch.sigmoid(_STEEPNESS * _precise(self.gate, vectors))
+
+
+def _precise(net: nn.Module, vectors: Tensor) -> Tensor:
+    weights = {name: value.double() for name, value in net.named_parameters()}
+    found: Tensor = torch.func.functional_call(net, weights, (vectors,))
+    return found

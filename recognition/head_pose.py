@@ -81,6 +81,27 @@ def head_pose(points: Array) -> HeadPose:
     return HeadPose(yaw, pitch, roll, misfit, size, sound)
 
 
+def rigid_fit(points: Array) -> tuple[Array, float]:
+    """One face's head as it is placed in its image: point = size * rows @ head + mean point.
+
+    Args:
+        points: (5, 2) image coordinates, not all in a line.
+
+    Returns:
+        (2, 3) the first two rows of the head's rotation, and pixels of a distance between the eyes.
+
+    Raises:
+        ValueError: they lie in a line or are not finite.
+    """
+    seen = points - points.mean(0)
+    with np.errstate(all="ignore"):
+        (rows,), (sound,) = _orthonormal((seen.T @ _TO_AFFINE)[None])
+    if not sound:
+        raise ValueError("the five points are no view of a head")
+    shown = _HEAD @ rows.T
+    return rows, float((shown * seen).sum() / (shown * shown).sum())
+
+
 _NOTHING = np.array([0, 0, 0, 0, 1])[:, None]
 
 

@@ -98,7 +98,9 @@ def load_tuned(models: Path, name: str) -> Tuned | None:
             raise WeightsError(broken(models, name, "is of another parent"))
         if "parent" in entries(models).get(description.parent, {}):
             raise WeightsError(broken(models, name, "has a parent that is fine-tuned itself"))
-        adapter = _filled(Adapter(model.dimension, description.hidden), state, _ADAPTER)
+        gated = any(key.startswith(f"{_ADAPTER}gate.") for key in state)
+        fresh = Adapter(model.dimension, description.hidden, gated=gated)
+        adapter = _filled(fresh, state, _ADAPTER)
         first = _filled(MobileFaceNet(), state, _FIRST)
     except (RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(broken(models, name, "is damaged or of another version")) from error

@@ -6,6 +6,7 @@ import argparse
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -38,7 +39,7 @@ from recognition.training.subjects import (
     find_subjects,
     photos_in,
 )
-from recognition.training.tuning import TuneSettings, What
+from recognition.training.tuning import USUAL, TuneSettings, What
 from recognition.tuned import load_tuned
 from recognition.types import ModelInfo
 
@@ -77,7 +78,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
-    usual = TuneSettings()
+    adapter, blocks = USUAL["adapter"], USUAL["blocks"]
     parser.add_argument(
         "--what",
         choices=get_args(What),
@@ -93,29 +94,34 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--first", default="*", metavar="PATTERN", help="photos to compare ...")
     parser.add_argument("--second", default="*", metavar="PATTERN", help="... with these")
-    parser.add_argument("--steps", type=positive, default=usual.steps, help="(%(default)s)")
     parser.add_argument(
-        "--learning-rate", type=float, metavar="RATE", help="(adapter 0.001, blocks 0.0001)"
+        "--steps", type=positive, help=f"(adapter {adapter.steps}, blocks {blocks.steps})"
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help=f"(adapter {adapter.learning_rate:g}, blocks {blocks.learning_rate:g})",
     )
     parser.add_argument(
         "--keep",
         type=float,
-        default=usual.keep,
         metavar="WEIGHT",
-        help="of staying with the vectors of before (%(default)s)",
+        help="of staying with the vectors of before "
+        f"(adapter {adapter.keep:g}, blocks {blocks.keep:g})",
     )
     parser.add_argument(
         "--from-layer",
         type=int,
         choices=range(5, 25),
-        default=usual.from_layer,
+        default=blocks.from_layer,
         metavar="N",
         help="blocks: train MobileFaceNet from this layer on, 5..24 (%(default)s)",
     )
     parser.add_argument(
         "--hidden",
         type=int,
-        default=usual.hidden,
+        default=adapter.hidden,
         metavar="N",
         help="adapter: width of its hidden layer; 0 for a linear one (%(default)s)",
     )
@@ -136,13 +142,13 @@ def _finetune(options: argparse.Namespace) -> int:
         )
     source = _installation(options) if options.installation else None
     pipeline = load_pipeline(options)
-    material = _material(options, pipeline, source)
+    settings = _settings(options)
+    material = _material(options, pipeline, source, settings)
     parts = parts_of(material, held_out=options.held_out, seed=options.seed)
     say(_split_in_words(parts))
     parent = embedders.load(models_folder(home()), options.embedder, torch.device("cpu"))
     if load_tuned(models_folder(home()), options.embedder) is not None:
         raise DatasetError(f"{options.embedder} is fine-tuned itself: fine-tune its parent.")
-    settings = _settings(options)
     with _run_folder(options) as folder, training_progress() as listener:
         outcome = finetune(
             parent, options.embedder, material, parts, settings, folder, listener=listener
@@ -165,14 +171,23 @@ def _installation(options: argparse.Namespace) -> ConsentedSource:
 
 
 def _material(
-    options: argparse.Namespace, pipeline: Pipeline, source: ConsentedSource | None
+    options: argparse.Namespace,
+    pipeline: Pipeline,
+    source: ConsentedSource | None,
+    settings: TuneSettings,
 ) -> Material:
+    turns = settings.turns if settings.what == "adapter" else 0
+
     def found(photos: Iterable[Photo]) -> Subjects:
         waiting = list(photos)
         show = partial(show_progress, total=len(waiting))
         try:
             subjects = find_subjects(
-                pipeline, waiting, smallest_face=options.smallest_face, progress=show
+                pipeline,
+                waiting,
+                smallest_face=options.smallest_face,
+                turns=turns,
+                progress=show,
             )
         except ValueError as error:
             raise DatasetError(f"There is nothing to learn from: {error}.") from error
@@ -198,14 +213,14 @@ def _samples() -> Iterator[Photo]:
 
 
 def _settings(options: argparse.Namespace) -> TuneSettings:
-    rate = options.learning_rate or (1e-3 if options.what == "adapter" else 1e-4)
-    return TuneSettings(
-        what=options.what,
+    usual = USUAL[options.what]
+    return replace(
+        usual,
         from_layer=options.from_layer,
         hidden=options.hidden,
-        steps=options.steps,
-        learning_rate=rate,
-        keep=options.keep,
+        steps=options.steps or usual.steps,
+        learning_rate=options.learning_rate or usual.learning_rate,
+        keep=usual.keep if options.keep is None else options.keep,
         seed=options.seed,
     )
 

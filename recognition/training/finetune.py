@@ -25,7 +25,7 @@ from recognition.tuned import Tuned
 FEWEST_LEARNT = 10
 """People to learn from: of fewer nothing can be told about others."""
 _VALIDATION = 0.2  # of the people to learn from
-_VALIDATE_EVERY, _PATIENCE = 25, 4
+_VALIDATIONS, _OFTENEST, _PATIENCE = 3, 25, 4
 _BATCH = 32
 
 
@@ -137,8 +137,9 @@ def finetune(
         learning_rate=settings.learning_rate,
         warmup=min(20, settings.steps // 4),
         clip=5.0,
+        weight_decay=settings.weight_decay,
         seed=settings.seed,
-        validate_every=min(_VALIDATE_EVERY, settings.steps),
+        validate_every=min(max(_OFTENEST, settings.steps // _VALIDATIONS), settings.steps),
         watch="separation",
         patience=_PATIENCE,
         prefetch=0,

@@ -12,15 +12,19 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recognition.align import align
+from recognition.embedders import embed_faces
 from recognition.evaluate.embeddings import BATCH, subject
 from recognition.images import PHOTO_LIMITS, decode
 from recognition.pipeline import Pipeline
 from recognition.sampling import ImageSet
-from recognition.types import Face
+from recognition.training.turned_heads import drawn_yaw, turn_head
+from recognition.types import Face, Pixels
 
+Points = NDArray[np.float32]
 Read = Callable[[], bytes]
 
 
@@ -53,6 +57,8 @@ class Subjects:
     faces: (N, 3, 112, 112) uint8 RGB, aligned.
     vectors: (N, D) float32 of length 1, of the embedder that is to be fine-tuned.
     missed: photos without a face.
+    turned: (N, T, D), the vectors of each photo with its head turned (`turned_heads`); None where
+        that was not asked for.
     """
 
     people: tuple[str, ...]
@@ -60,6 +66,7 @@ class Subjects:
     faces: Tensor
     vectors: Tensor
     missed: int = 0
+    turned: Tensor | None = None
 
     def of(self, wanted: Collection[str]) -> Subjects:
         """Those of some people."""
@@ -69,6 +76,7 @@ class Subjects:
             tuple(self.names[row] for row in rows),
             self.faces[rows],
             self.vectors[rows],
+            turned=None if self.turned is None else self.turned[rows],
         )
 
     @property
@@ -88,6 +96,8 @@ class Subjects:
         digest = hashlib.sha256(self.labels.numpy().tobytes())
         digest.update(self.faces.contiguous().numpy().tobytes())
         digest.update(self.vectors.contiguous().numpy().tobytes())
+        if self.turned is not None:
+            digest.update(self.turned.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -104,6 +114,7 @@ def find_subjects(
     photos: Iterable[Photo],
     *,
     smallest_face: int = 40,
+    turns: int = 0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Subjects:
     """Find, align and embed the subject of each photo, on the path of enrolment.
@@ -111,12 +122,13 @@ def find_subjects(
     Nothing is written anywhere; a photo's bytes are let go when its face is cut out.
 
     Args:
+        turns: in how many other ways each head is turned and embedded, always the same ones.
         progress: told how many photos are done.
 
     Raises:
         ValueError: no photo has a face.
     """
-    kept: list[tuple[Photo, Tensor, Tensor]] = []
+    kept: list[tuple[Photo, Tensor, Tensor, Tensor]] = []
     seen, waiting = 0, iter(photos)
     while batch := list(islice(waiting, BATCH)):
         contents = [photo.read() for photo in batch]
@@ -125,18 +137,22 @@ def find_subjects(
             face = subject(result)
             if face is not None and face.embedding is not None:
                 vector = torch.from_numpy(np.array(face.embedding))
-                kept.append((photo, _aligned(content, face, pipeline.device), vector))
+                pixels, points = _decoded(content, face)
+                aligned = _aligned(pixels, points, pipeline.device)
+                turned = _turned(pixels, points, vector, turns, pipeline)
+                kept.append((photo, aligned, vector, turned))
         seen += len(batch)
         progress(seen)
     if not kept:
         raise ValueError("no photo has a face")
     kept.sort(key=lambda row: (row[0].person, row[0].name))
     return Subjects(
-        tuple(photo.person for photo, _, _ in kept),
-        tuple(photo.name for photo, _, _ in kept),
-        torch.stack([face for _, face, _ in kept]),
-        torch.stack([vector for _, _, vector in kept]),
+        tuple(photo.person for photo, *_ in kept),
+        tuple(photo.name for photo, *_ in kept),
+        torch.stack([aligned for _, aligned, _, _ in kept]),
+        torch.stack([vector for _, _, vector, _ in kept]),
         seen - len(kept),
+        torch.stack([turned for *_, turned in kept]) if turns else None,
     )
 
 
@@ -156,13 +172,38 @@ def split_people(people: Collection[str], shares: Sequence[float], seed: int) ->
     return [*parts, set(order[begun:])]
 
 
-def _aligned(content: bytes, face: Face, device: torch.device) -> Tensor:
-    """(3, 112, 112) uint8, rounded."""
+def _decoded(content: bytes, face: Face) -> tuple[Pixels, Points]:
+    """The photo as the engine has seen it, and the face's points in it."""
     decoded = decode(content, PHOTO_LIMITS)
     scale = np.array(decoded.scale, dtype=np.float32)
-    points = torch.from_numpy(((face.points + 0.5) / scale - 0.5)[None].astype(np.float32))
-    images = ImageSet([decoded.pixels], device)
+    return decoded.pixels, ((face.points + 0.5) / scale - 0.5).astype(np.float32)
+
+
+def _aligned(pixels: Pixels, points: Points, device: torch.device) -> Tensor:
+    """(3, 112, 112) uint8, rounded."""
     first = torch.zeros(1, dtype=torch.int64, device=device)
-    (view,) = align(images, first, points.to(device))
-    pixels: Tensor = view.round().clamp(0, 255).byte().cpu()
-    return pixels
+    (view,) = align(ImageSet([pixels], device), first, torch.from_numpy(points[None]).to(device))
+    found: Tensor = view.round().clamp(0, 255).byte().cpu()
+    return found
+
+
+def _turned(
+    pixels: Pixels, points: Points, vector: Tensor, turns: int, pipeline: Pipeline
+) -> Tensor:
+    """(turns, D): vectors of the photo with its head turned; as it is where that cannot be."""
+    if not turns:
+        return vector.new_zeros((0, len(vector)))
+    draw = np.random.default_rng(list(hashlib.sha256(pixels.tobytes()).digest()))
+    five = points.astype(np.float64)
+    try:
+        heads = [turn_head(pixels, five, drawn_yaw(five, draw), draw) for _ in range(turns)]
+    except ValueError:  # points that are no head's
+        return vector.expand(turns, -1)
+    device = pipeline.device
+    found = embed_faces(
+        pipeline.embedding,
+        ImageSet([head.pixels for head in heads], device),
+        torch.arange(turns, device=device),
+        torch.from_numpy(np.stack([head.points for head in heads])).float().to(device),
+    )
+    return found.vectors.cpu()

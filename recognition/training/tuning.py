@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -37,8 +38,10 @@ class TuneSettings:
     people, images: of the site's in each batch, so many photos of each.
     replayed: photos of the general set in each batch.
     margin, scale: by how much and how steeply the loss tells people apart (cosines).
-    keep: weight of the distillation.
-    views: of each photo.
+    keep: weight of the distillation, of photos as they are.
+    turn: the same of heads turned, for an adapter.
+    weight_decay: of the adapter.
+    views: of each photo: as it is, mirrored, and in others the head turned (`turns`).
     """
 
     what: What = "blocks"
@@ -52,12 +55,33 @@ class TuneSettings:
     margin: float = 0.1
     scale: float = 16.0
     keep: float = 20.0
+    turn: float = 0.0
+    weight_decay: float = 0.0
     views: int = 4
     seed: int = 0
+
+    @property
+    def turns(self) -> int:
+        """Views with the head turned; an embedder's vectors are of both mirror images anyway."""
+        return max(0, self.views - 2)
 
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON."""
         return asdict(self)
+
+
+USUAL: Mapping[What, TuneSettings] = {
+    "adapter": TuneSettings(
+        what="adapter",
+        steps=300,
+        learning_rate=3e-3,
+        replayed=512,
+        keep=200.0,
+        turn=10.0,
+        weight_decay=1.0,
+    ),
+    "blocks": TuneSettings(),
+}
 
 
 class Tuning(nn.Module):
@@ -67,42 +91,70 @@ class Tuning(nn.Module):
         net: from inputs to vectors, of any length.
         centres: (C, D) unit vectors, one for each person; not part of any checkpoint.
         settings: of the loss.
-        free: so many people, the first, may move: they are not kept where they were.
+        site: so many people, the first, are the site's.
+        hold_site: whether they, too, are kept where they were.
     """
 
     centres: Tensor
 
     def __init__(
-        self, net: nn.Module, centres: Tensor, settings: TuneSettings, free: int = 0
+        self,
+        net: nn.Module,
+        centres: Tensor,
+        settings: TuneSettings,
+        site: int,
+        *,
+        hold_site: bool = False,
     ) -> None:
         super().__init__()
-        self.net, self.free = net, free
-        self.settings = settings
+        self.net, self.settings = net, settings
+        self.site, self.hold_site = site, hold_site
         self.register_buffer("centres", centres, persistent=False)
 
-    def forward(self, inputs: Tensor, labels: Tensor, vectors: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, inputs: Tensor, labels: Tensor, vectors: Tensor, turned: Tensor
+    ) -> dict[str, Tensor]:
         """The losses of a batch.
 
         Args:
             inputs: (B, ...) of the network.
             labels: (B,) int64, places among the centres.
-            vectors: (B, D) as the embedder gave them before.
+            vectors: (B, D) as the embedder gave them before, of the photo as it is.
+            turned: (B,) bool, whose head is turned in the input.
 
         Returns:
-            loss: tell + keep times its weight. tell: cross-entropy of the scaled cosines to all
-            centres, the own one's less a margin (CosFace: Wang et al., 2018, arXiv:1801.09414).
-            keep: mean of one minus the cosine to the vector before (distillation of embeddings),
-            of those who are kept.
+            loss: the others times their weights. tell: of the site's people. keep: mean of one
+            minus the cosine to the vector before (distillation of embeddings), of those who are
+            kept. turn: the same of heads turned, whoever's.
         """
         unit = functional.normalize(self.net(inputs), dim=1)
         settings = self.settings
-        own = functional.one_hot(labels, len(self.centres)).to(unit.dtype)
-        logits = settings.scale * (unit @ self.centres.T - settings.margin * own)
-        tell = functional.cross_entropy(logits, labels)
-        kept = (labels >= self.free).to(unit.dtype)
+        adapts = settings.what == "adapter"
+        tell = self._nearness(unit, labels) if adapts else self._told_apart(unit, labels)
         away = 1 - (unit * vectors).sum(1)
-        keep = (kept * away).sum() / kept.sum().clamp(min=1)
-        return {"loss": tell + settings.keep * keep, "tell": tell, "keep": keep}
+        keep = _mean_of(away, ~turned & ((labels >= self.site) | self.hold_site))
+        turn = _mean_of(away, turned)
+        loss = tell + settings.keep * keep + settings.turn * turn
+        return {"loss": loss, "tell": tell, "keep": keep, "turn": turn}
+
+    def _nearness(self, unit: Tensor, labels: Tensor) -> Tensor:
+        """Mean of one minus the cosine to the own centre, of the site's people."""
+        return _mean_of(1 - (unit * self.centres[labels]).sum(1), labels < self.site)
+
+    def _told_apart(self, unit: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the scaled cosines to all centres, the own one's less a margin.
+
+        CosFace: Wang et al., 2018, arXiv:1801.09414.
+        """
+        own = functional.one_hot(labels, len(self.centres)).to(unit.dtype)
+        logits = self.settings.scale * (unit @ self.centres.T - self.settings.margin * own)
+        return functional.cross_entropy(logits, labels)
+
+
+def _mean_of(values: Tensor, which: Tensor) -> Tensor:
+    """Their mean; 0 of none."""
+    part = which.to(values.dtype)
+    return (part * values).sum() / part.sum().clamp(min=1)
 
 
 class TuneBatches:
@@ -136,14 +188,15 @@ class TuneBatches:
         self.fingerprint = hashlib.sha256(words.encode()).hexdigest()
 
     def at(self, step: int, rank: int = 0, ranks: int = 1) -> tuple[Tensor, ...]:
-        """Inputs, labels and vectors of one batch; (B, ...), (B,), (B, D)."""
+        """Of one batch what `Tuning.forward` takes; (B, ...), (B,), (B, D), (B,)."""
         number = step * ranks + rank
         draw = np.random.default_rng((self._settings.seed, number))
         others = len(self._labels) - self._site
         replayed = draw.choice(others, min(self._settings.replayed, others), replace=False)
         rows = torch.cat([self._people.rows(number), self._site + torch.from_numpy(replayed)])
         view = torch.from_numpy(draw.integers(0, self._inputs.shape[1], len(rows)))
-        return self._inputs[rows, view].float(), self._labels[rows], self._vectors[rows]
+        turned = view > 0 if self._settings.what == "adapter" else torch.zeros(len(rows)).bool()
+        return self._inputs[rows, view].float(), self._labels[rows], self._vectors[rows], turned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,8 +236,8 @@ def prepare(
     if len(site.everybody) < 2:
         raise ValueError("it takes photos of at least two people to learn from")
     if first is None:
-        net: nn.Module = Adapter(site.vectors.shape[1], settings.hidden)
-        inputs = [part.vectors[:, None] for part in parts]
+        net: nn.Module = Adapter(site.vectors.shape[1], settings.hidden, gated=True)
+        inputs = [_seen(part) for part in parts]
     else:
         net = _last_layers(first, settings.from_layer)
         inputs = [_maps(first, part.faces, settings) for part in parts]
@@ -196,8 +249,14 @@ def prepare(
     batches = TuneBatches(
         torch.cat(inputs), all_labels, all_vectors, len(site.people), settings, fingerprint
     )
-    free = 0 if hold_site else len(site.everybody)
-    return Prepared(Tuning(net, centres, settings, free), batches)
+    tuning = Tuning(net, centres, settings, len(site.everybody), hold_site=hold_site)
+    return Prepared(tuning, batches)
+
+
+def _seen(part: Subjects) -> Tensor:
+    """(N, 1 + T, D): the vectors of each photo as it is and, where there are any, turned."""
+    plain = part.vectors[:, None]
+    return plain if part.turned is None else torch.cat([plain, part.turned], 1)
 
 
 def _of_first(vectors: Tensor, first: MobileFaceNet | None) -> Tensor:
@@ -223,11 +282,11 @@ def _copy(net: MobileFaceNet) -> MobileFaceNet:
 @torch.inference_mode()
 def _maps(net: MobileFaceNet, faces: Tensor, settings: TuneSettings) -> Tensor:
     """(N, V, C, h, w) float16: what the layers that stay make of each view."""
-    generator = torch.Generator().manual_seed(settings.seed)
+    draw = np.random.default_rng(settings.seed)
     frozen = net.layers[: settings.from_layer]
     pieces = []
     for some in torch.split(faces, _PIECE):
-        seen = [frozen(normalise(view)) for view in views(some, settings.views, generator)]
+        seen = [frozen(normalise(view)) for view in views(some, settings.views, draw)]
         pieces.append(torch.stack(seen, 1).half())
     return torch.cat(pieces)
 

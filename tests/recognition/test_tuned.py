@@ -42,18 +42,18 @@ def home(tmp_path: Path, models_dir: Path) -> Path:
     return tmp_path
 
 
-def adapter(dimension: int, hidden: int = 8) -> Adapter:
+def adapter(dimension: int, hidden: int = 8, *, gated: bool = False) -> Adapter:
     """One that changes vectors enough to be seen, always the same."""
     torch.manual_seed(3)
-    made = Adapter(dimension, hidden)
+    made = Adapter(dimension, hidden, gated=gated)
     for value in made.parameters():
         torch.nn.init.normal_(value, std=0.1)
     return made.eval().requires_grad_(requires_grad=False)
 
 
-def learnt(home: Path, parent: str = "fused", hidden: int = 8) -> Tuned:
+def learnt(home: Path, parent: str = "fused", hidden: int = 8, *, gated: bool = False) -> Tuned:
     model = embedders.load(home / "models", parent, CPU).model
-    return Tuned(parent, model, adapter(model.dimension, hidden))
+    return Tuned(parent, model, adapter(model.dimension, hidden, gated=gated))
 
 
 def other_blocks(home: Path, parent: str) -> Tuned:
@@ -186,12 +186,13 @@ def load_model(home: Path, name: str) -> ModelInfo:
 
 
 @pytest.mark.parametrize("parent", ["mobilefacenet", "fused"])
-@pytest.mark.parametrize("what", ["adapter", "blocks"])
+@pytest.mark.parametrize("what", ["adapter", "gated", "blocks"])
 @pytest.mark.parametrize("runtime", ["torch", "auto"])
 def test_it_gives_what_was_learnt_alone_and_in_any_batch(
     home: Path, portraits: dict[str, Pixels], parent: str, what: str, runtime: Runtime
 ) -> None:
-    tuned = learnt(home, parent) if what == "adapter" else other_blocks(home, parent)
+    blocks = what == "blocks"
+    tuned = other_blocks(home, parent) if blocks else learnt(home, parent, gated=what == "gated")
     info = register(home, tuned)
     engine, base = (
         Pipeline.load(
@@ -217,7 +218,7 @@ def test_it_gives_what_was_learnt_alone_and_in_any_batch(
         np.testing.assert_allclose(together, expected, atol=1e-5)
     (face,) = engine.analyse_pixels([images[0]])[0].faces[:1]
     assert face.quality is not None
-    assert (face.quality.certainty is None) == (what == "blocks"), "its vectors' length is new"
+    assert (face.quality.certainty is None) == blocks, "its vectors' length is new"
 
 
 def test_beside_another_pipeline_and_on_faces_found_before_it_is_the_same(

@@ -44,3 +44,26 @@ def test_what_has_no_face_or_is_no_image_is_counted(
     assert (found.names, found.missed, told) == (("face",), 2, [3])
     with pytest.raises(ValueError, match="no photo has a face"):
         find_subjects(pipeline, photos[:2])
+
+
+def test_heads_are_turned_always_in_the_same_ways_and_stay_their_persons(
+    pipeline: Pipeline, face_files: dict[str, Path]
+) -> None:
+    people = {"a": [face_files["obama.jpg"]], "b": [face_files["biden.jpg"]]}
+    found = find_subjects(pipeline, photos_in(people), turns=3)
+    assert found.turned is not None
+    assert found.turned.shape == (2, 3, found.vectors.shape[1])
+    torch.testing.assert_close(found.turned.norm(dim=2), torch.ones(2, 3))
+    away = 1 - (found.turned * found.vectors[:, None]).sum(2)
+    assert (away > 0.05).all(), "seen otherwise"
+    scores = found.turned.mean(1) @ found.vectors.T
+    assert scores.argmax(1).tolist() == [0, 1]
+    alone = find_subjects(pipeline, photos_in({"b": people["b"]}), turns=3)
+    assert alone.turned is not None
+    torch.testing.assert_close(alone.turned[0], found.turned[1], rtol=0, atol=1e-4)
+    part = found.of({"b"})
+    assert part.turned is not None
+    assert torch.equal(part.turned, found.turned[1:])
+    plain = find_subjects(pipeline, photos_in(people))
+    assert plain.turned is None
+    assert plain.fingerprint != found.fingerprint

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from recognition.embed import MobileFaceNet, embed
 from recognition.training.finetune import separation, vectors_of
 from recognition.training.subjects import Subjects
 from recognition.training.tuning import TuneSettings, Tuning, prepare, with_last_layers
-from recognition.training.turned_heads import LARGEST_YAW, relit, turned, views
 from tests.recognition.training.made_people import made_people
 
 SITE = made_people("site", 12, 4, nuisance=1.0, seed=1)
 GENERAL = made_people("general", 20, 1, nuisance=0.0, seed=2)
+AHEAD = torch.zeros(4).bool()
+"""Nobody's head is turned."""
 SETTINGS = TuneSettings(what="adapter", people=4, images=3, replayed=6, seed=5)
 
 
@@ -28,7 +30,9 @@ class TestLoss:
         vectors = functional.normalize(torch.randn(3, 8), dim=1)
         inputs, labels = torch.randn(3, 8), torch.tensor([4, 0, 4])
         settings = TuneSettings(margin=0.3, scale=10.0, keep=2.0)
-        found = Tuning(nn.Identity(), centres, settings)(inputs, labels, vectors)
+        found = Tuning(nn.Identity(), centres, settings, 0)(
+            inputs, labels, vectors, AHEAD[: len(labels)]
+        )
         tell = keep = 0.0
         for row, label, before in zip(inputs, labels.tolist(), vectors, strict=True):
             unit = row / row.norm()
@@ -42,25 +46,64 @@ class TestLoss:
         assert float(found["keep"]) == pytest.approx(keep / 3, rel=1e-5)
         assert float(found["loss"]) == pytest.approx(tell / 3 + 2 * keep / 3, rel=1e-5)
 
-    def test_the_sites_own_people_may_move(self) -> None:
+    def test_an_adapter_brings_the_sites_people_near_their_centres(self) -> None:
+        torch.manual_seed(0)
+        centres = functional.normalize(torch.randn(5, 8), dim=1)
+        vectors = functional.normalize(torch.randn(4, 8), dim=1)
+        inputs, labels = torch.randn(4, 8), torch.tensor([4, 0, 1, 3])
+        settings = TuneSettings(what="adapter", keep=2.0)
+
+        def away(row: int, to: Tensor) -> float:
+            return 1 - float(functional.cosine_similarity(inputs[row], to, dim=0))
+
+        found = Tuning(nn.Identity(), centres, settings, 2)(
+            inputs, labels, vectors, AHEAD[: len(labels)]
+        )
+        tell = (away(1, centres[0]) + away(2, centres[1])) / 2
+        keep = (away(0, vectors[0]) + away(3, vectors[3])) / 2
+        assert float(found["tell"]) == pytest.approx(tell, rel=1e-5)
+        assert float(found["keep"]) == pytest.approx(keep, rel=1e-5)
+        assert float(found["loss"]) == pytest.approx(tell + 2 * keep, rel=1e-5)
+
+    def test_turned_heads_learn_the_vectors_of_heads_that_look_ahead(self) -> None:
+        torch.manual_seed(0)
+        centres = functional.normalize(torch.randn(5, 8), dim=1)
+        vectors = functional.normalize(torch.randn(3, 8), dim=1)
+        inputs, labels = torch.randn(3, 8), torch.tensor([4, 0, 4])
+        turned = torch.tensor([False, True, True])
+        settings = TuneSettings(what="adapter", keep=2.0, turn=3.0)
+        found = Tuning(nn.Identity(), centres, settings, 2)(inputs, labels, vectors, turned)
+        away = 1 - functional.cosine_similarity(inputs, vectors)
+        assert float(found["turn"]) == pytest.approx(float(away[1:].mean()), rel=1e-5)
+        assert float(found["keep"]) == pytest.approx(float(away[0]), rel=1e-5)
+        whole = found["tell"] + 2 * found["keep"] + 3 * found["turn"]
+        assert float(found["loss"]) == pytest.approx(float(whole), rel=1e-5)
+
+    def test_the_sites_own_people_may_move_unless_they_are_held(self) -> None:
         torch.manual_seed(0)
         centres = functional.normalize(torch.randn(5, 8), dim=1)
         vectors = functional.normalize(torch.randn(3, 8), dim=1)
         inputs, labels = torch.randn(3, 8), torch.tensor([4, 0, 1])
-        found = Tuning(nn.Identity(), centres, TuneSettings(), free=2)(inputs, labels, vectors)
-        alone = 1 - float(functional.cosine_similarity(inputs[0], vectors[0], dim=0))
-        assert float(found["keep"]) == pytest.approx(alone, rel=1e-5)
-        none = Tuning(nn.Identity(), centres, TuneSettings(), free=5)(inputs, labels, vectors)
-        assert float(none["keep"]) == 0
+
+        def kept(site: int, *, hold_site: bool = False) -> float:
+            tuning = Tuning(nn.Identity(), centres, TuneSettings(), site, hold_site=hold_site)
+            return float(tuning(inputs, labels, vectors, AHEAD[:3])["keep"])
+
+        away = 1 - functional.cosine_similarity(inputs, vectors)
+        assert kept(2) == pytest.approx(float(away[0]), rel=1e-5)
+        assert kept(5) == 0
+        assert kept(5, hold_site=True) == pytest.approx(float(away.mean()), rel=1e-5)
 
     def test_its_gradient_is_that_of_finite_differences(self) -> None:
         torch.manual_seed(0)
         centres = functional.normalize(torch.randn(4, 5).double(), dim=1)
         vectors = functional.normalize(torch.randn(3, 5).double(), dim=1)
-        tuning = Tuning(nn.Identity(), centres, TuneSettings(scale=5.0))
+        tuning = Tuning(nn.Identity(), centres, TuneSettings(scale=5.0), 2)
         inputs = torch.randn(3, 5).double().requires_grad_()
         labels = torch.tensor([0, 3, 3])
-        assert torch.autograd.gradcheck(lambda x: tuning(x, labels, vectors)["loss"], inputs)
+        assert torch.autograd.gradcheck(
+            lambda x: tuning(x, labels, vectors, AHEAD[:3])["loss"], inputs
+        )
 
     def test_no_checkpoint_holds_anybodys_centre(self) -> None:
         tuning = prepare(SITE, GENERAL, None, SETTINGS).tuning
@@ -81,7 +124,8 @@ class TestBatches:
         assert torch.equal(batches.at(3, 1, 2)[0], batches.at(7)[0])
 
     def test_it_has_people_of_the_site_and_of_the_general_set_with_their_own_labels(self) -> None:
-        inputs, labels, vectors = prepare(SITE, GENERAL, None, SETTINGS).batches.at(0)
+        inputs, labels, vectors, turned = prepare(SITE, GENERAL, None, SETTINGS).batches.at(0)
+        assert not turned.any()
         assert inputs.shape == vectors.shape == (4 * 3 + 6, 64)
         assert torch.equal(inputs, vectors), "an adapter sees what the embedder gives"
         assert len(set(labels[:12].tolist())) == 4
@@ -92,6 +136,21 @@ class TestBatches:
             rows = [n for n, place in enumerate(who.labels.tolist()) if place == label % 12]
             if label < 12:
                 assert any(torch.equal(row, who.vectors[n]) for n in rows)
+
+    def test_an_adapter_sees_heads_turned_and_learns_where_they_were_before(self) -> None:
+        turned = functional.normalize(torch.randn(len(GENERAL.people), 2, 64), dim=2)
+        general = replace(GENERAL, turned=turned)
+        site = replace(SITE, turned=SITE.vectors[:, None].expand(-1, 2, -1))
+        batches = prepare(site, general, None, SETTINGS).batches
+        seen = [batches.at(number) for number in range(20)]
+        inputs, vectors = (torch.cat([one[place][12:] for one in seen]) for place in (0, 2))
+        row = (vectors @ GENERAL.vectors.T).argmax(1)
+        torch.testing.assert_close(vectors, GENERAL.vectors[row])
+        plain = (inputs == vectors).all(1)
+        assert torch.equal(~plain, torch.cat([one[3][12:] for one in seen]))
+        assert 20 < int(plain.sum()) < 60, "a third of 120"
+        views = turned[row[~plain]]
+        assert ((views == inputs[~plain, None]).all(2).sum(1) == 1).all()
 
     def test_other_photos_or_settings_give_another_fingerprint(self) -> None:
         found = {
@@ -123,47 +182,12 @@ def test_blocks_begin_as_the_network_that_they_are_of() -> None:
     prepared = prepare(subjects, None, net, settings)
     whole = with_last_layers(net, prepared.tuning.net, 20)
     torch.testing.assert_close(vectors_of(subjects, whole, None), vectors, rtol=0, atol=1e-6)
-    inputs, labels, before = prepared.batches.at(0)
+    inputs, labels, before, turned = prepared.batches.at(0)
     assert inputs.shape[1:] == (128, 7, 7)
-    losses = prepared.tuning(inputs, labels, before)
+    losses = prepared.tuning(inputs, labels, before, turned)
     torch.autograd.backward(losses["loss"])
     assert all(value.grad is not None for value in prepared.tuning.net.parameters())
     assert all(value.grad is None for value in net.parameters()), "the parent learns nothing"
-
-
-class TestViews:
-    def test_a_head_that_is_not_turned_stays_as_it_is(self) -> None:
-        faces = torch.rand(2, 3, 112, 112) * 255
-        torch.testing.assert_close(turned(faces, torch.zeros(2)), faces, rtol=0, atol=1e-2)
-
-    def test_turned_one_way_and_mirrored_is_mirrored_and_turned_the_other_way(self) -> None:
-        faces, yaw = torch.rand(2, 3, 112, 112) * 255, torch.tensor([0.4, -0.8])
-        one = turned(faces, yaw).flip(3)
-        other = turned(faces.flip(3), -yaw)
-        torch.testing.assert_close(one, other, rtol=0, atol=0.1)
-
-    def test_the_middle_stays_and_the_far_side_is_squeezed(self) -> None:
-        steps = torch.zeros(1, 3, 112, 112)
-        steps[..., 56:] = 100  # an edge in the middle
-        steps[..., 92:] = 200  # and one far to the right
-        seen = turned(steps, torch.tensor([LARGEST_YAW * 0.5]))[0, 0, 56]
-        assert int((seen > 50).nonzero()[0]) == 56
-        assert 70 < int((seen > 150).nonzero()[0]) < 88
-        assert float(seen.min()) >= 0
-        assert float(seen.max()) <= 200
-
-    def test_light_is_contrast_about_grey_and_an_offset(self) -> None:
-        faces = torch.full((1, 3, 112, 112), 147.5)
-        assert relit(faces, torch.tensor([1.5]), torch.tensor([10.0]))[0, 0, 0, 0] == 167.5
-        assert relit(faces, torch.tensor([9.0]), torch.tensor([200.0])).max() == 255
-
-    def test_the_first_two_are_the_face_and_its_mirror_image(self) -> None:
-        faces = torch.randint(0, 256, (3, 3, 112, 112), dtype=torch.uint8)
-        one, other = (views(faces, 4, torch.Generator().manual_seed(1)) for _ in range(2))
-        assert torch.equal(one[0], faces.float())
-        assert torch.equal(one[1], faces.float().flip(3))
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-        assert not torch.equal(one[2], one[0])
 
 
 def test_separation_is_the_means_distance_over_the_root_of_the_mean_variance() -> None:
