@@ -75,9 +75,9 @@ class CascadeConfig:
     smallest_face: int = 20
     stages: dict[str, StageConfig] = field(
         default_factory=lambda: {
-            "pnet": StageConfig(6_000, 448, 2e-3),
-            "rnet": StageConfig(4_000, 224, 1e-3),
-            "onet": StageConfig(3_000, 112, 1e-3),
+            "pnet": StageConfig(30_000, 448, 2e-3),
+            "rnet": StageConfig(16_000, 224, 1e-3),
+            "onet": StageConfig(10_000, 112, 1e-3),
         }
     )
     checkpoint_every: int = 250
