@@ -1,4 +1,4 @@
-"""`train look`: what is done to faces so that they look as kiosks see them, in one picture."""
+"""`train look`: what is done to faces while a network is trained, in one picture."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ def add_to(kinds: Commands) -> None:
     """Add it to the kinds of training."""
     parser = kinds.add_parser("look", help="how faces are changed while training, on a drawn one")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a JPEG")
+    parser.add_argument(
+        "--turned", action="store_true", help="heads turned, in place of the kiosk's look"
+    )
     parser.set_defaults(command=_look)
 
 
 def _look(options: argparse.Namespace) -> int:
-    write_contact_sheet(options.out)
+    write_contact_sheet(options.out, turned=options.turned)
     show(str(options.out))
     return 0

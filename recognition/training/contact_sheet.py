@@ -1,4 +1,4 @@
-"""Shows what is done to faces so that they look as kiosks see them, on a face that is nobody's."""
+"""Shows what is done to faces while a network is trained, on a face that is nobody's."""
 
 from __future__ import annotations
 
@@ -7,23 +7,39 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from recognition.align import FACE_SIZE, TEMPLATE
 from recognition.packages import write_atomically
 from recognition.training.kiosk_look import CHANGES, as_seen_by_a_kiosk
+from recognition.training.turned_heads import aligned_again
 from recognition.types import Pixels
 
 _EACH = 8
+_YAWS = (-85, -60, -40, -20, 0, 20, 40, 60, 85)
 _FINE = 4  # drawn so many times larger, then reduced
 _SKIN, _SHADE, _HAIR = (214, 168, 140), (186, 134, 110), (62, 42, 32)
 
 
-def write_contact_sheet(path: Path) -> None:
-    """Write the picture as JPEG, always the same."""
+def write_contact_sheet(path: Path, *, turned: bool = False) -> None:
+    """Write the picture as JPEG, always the same: the kiosk's look, or heads turned."""
+    figure = turned_sheet() if turned else contact_sheet()
     buffer = io.BytesIO()
-    contact_sheet().savefig(buffer, format="jpeg", dpi=80, pil_kwargs={"quality": 82})
+    figure.savefig(buffer, format="jpeg", dpi=80, pil_kwargs={"quality": 82})
     write_atomically(path, buffer.getvalue())
+
+
+def turned_sheet() -> Figure:
+    """The head turned to either side, aligned as the engine aligns faces."""
+    face = torch.from_numpy(drawn_face()).permute(2, 0, 1)
+    figure = Figure(figsize=(len(_YAWS) * 1.3, 1.7), layout="constrained")
+    for axes, degrees in zip(figure.subplots(1, len(_YAWS)), _YAWS, strict=True):
+        seen = aligned_again(face, np.deg2rad(degrees), np.random.default_rng(0))
+        axes.imshow(seen.round().byte().permute(1, 2, 0).numpy())
+        axes.set_title(f"{degrees}°", fontsize=9)
+        axes.set_axis_off()
+    return figure
 
 
 def contact_sheet() -> Figure:

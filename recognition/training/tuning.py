@@ -1,8 +1,9 @@
 """What a fine-tune trains, on what, and by which loss.
 
-Either an adapter on an embedder's vectors, or the last layers of MobileFaceNet. The loss tells
-people apart by centres that stay (nothing that could stand for a person is learnt, so no
-checkpoint holds any), and keeps the vectors of everybody else near where they were.
+Either an adapter on an embedder's vectors, or the last layers of MobileFaceNet. The loss brings
+people near centres that stay (nothing that could stand for a person is learnt, so no checkpoint
+holds any) and turned heads near those that look ahead, and keeps everybody else's vectors where
+they were.
 """
 
 from __future__ import annotations
@@ -37,10 +38,9 @@ class TuneSettings:
     steps, learning_rate: of the run.
     people, images: of the site's in each batch, so many photos of each.
     replayed: photos of the general set in each batch.
-    margin, scale: by how much and how steeply the loss tells people apart (cosines).
-    keep: weight of the distillation, of photos as they are.
-    turn: the same of heads turned, for an adapter.
-    weight_decay: of the adapter.
+    keep: weight of the distillation, of photos as they are, against 1 of nearness.
+    turn: the same of heads turned.
+    weight_decay: as the engine takes it.
     views: of each photo: as it is, mirrored, and in others the head turned (`turns`).
     """
 
@@ -52,10 +52,8 @@ class TuneSettings:
     people: int = 16
     images: int = 4
     replayed: int = 64
-    margin: float = 0.1
-    scale: float = 16.0
-    keep: float = 20.0
-    turn: float = 0.0
+    keep: float = 200.0
+    turn: float = 10.0
     weight_decay: float = 0.0
     views: int = 4
     seed: int = 0
@@ -76,8 +74,6 @@ USUAL: Mapping[What, TuneSettings] = {
         steps=300,
         learning_rate=3e-3,
         replayed=512,
-        keep=200.0,
-        turn=10.0,
         weight_decay=1.0,
     ),
     "blocks": TuneSettings(),
@@ -89,7 +85,8 @@ class Tuning(nn.Module):
 
     Args:
         net: from inputs to vectors, of any length.
-        centres: (C, D) unit vectors, one for each person; not part of any checkpoint.
+        centres: (C, D) unit vectors, one for each person; not part of any checkpoint. They stay:
+            learnt ones would stand for people.
         settings: of the loss.
         site: so many people, the first, are the site's.
         hold_site: whether they, too, are kept where they were.
@@ -119,36 +116,23 @@ class Tuning(nn.Module):
         Args:
             inputs: (B, ...) of the network.
             labels: (B,) int64, places among the centres.
-            vectors: (B, D) as the embedder gave them before, of the photo as it is.
+            vectors: (B, D) as the embedder gave them before, of heads that are not turned.
             turned: (B,) bool, whose head is turned in the input.
 
         Returns:
-            loss: the others times their weights. tell: of the site's people. keep: mean of one
-            minus the cosine to the vector before (distillation of embeddings), of those who are
-            kept. turn: the same of heads turned, whoever's.
+            loss: the others times their weights. near: mean of one minus the cosine to the own
+            centre, of the site's people. keep: the same to the vector before (distillation of
+            embeddings), of photos as they are of those who are kept. turn: the same of heads
+            turned, whoever's.
         """
         unit = functional.normalize(self.net(inputs), dim=1)
-        settings = self.settings
-        adapts = settings.what == "adapter"
-        tell = self._nearness(unit, labels) if adapts else self._told_apart(unit, labels)
+        site = labels < self.site
         away = 1 - (unit * vectors).sum(1)
-        keep = _mean_of(away, ~turned & ((labels >= self.site) | self.hold_site))
+        near = _mean_of(1 - (unit * self.centres[labels]).sum(1), site)
+        keep = _mean_of(away, ~turned & (~site | self.hold_site))
         turn = _mean_of(away, turned)
-        loss = tell + settings.keep * keep + settings.turn * turn
-        return {"loss": loss, "tell": tell, "keep": keep, "turn": turn}
-
-    def _nearness(self, unit: Tensor, labels: Tensor) -> Tensor:
-        """Mean of one minus the cosine to the own centre, of the site's people."""
-        return _mean_of(1 - (unit * self.centres[labels]).sum(1), labels < self.site)
-
-    def _told_apart(self, unit: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the scaled cosines to all centres, the own one's less a margin.
-
-        CosFace: Wang et al., 2018, arXiv:1801.09414.
-        """
-        own = functional.one_hot(labels, len(self.centres)).to(unit.dtype)
-        logits = self.settings.scale * (unit @ self.centres.T - self.settings.margin * own)
-        return functional.cross_entropy(logits, labels)
+        loss = near + self.settings.keep * keep + self.settings.turn * turn
+        return {"loss": loss, "near": near, "keep": keep, "turn": turn}
 
 
 def _mean_of(values: Tensor, which: Tensor) -> Tensor:
@@ -162,7 +146,9 @@ class TuneBatches:
 
     Args:
         inputs: (N, V, ...) of each photo in each view, the site's first.
-        labels, vectors: (N,) and (N, D), as `Tuning.forward` takes them.
+        labels: (N,).
+        before: (N, V, D), what `Tuning.forward` calls `vectors`, for each view.
+        turned: (V,) bool, in which views the head is turned.
         site: how many of the rows are the site's.
         fingerprint: of the data.
     """
@@ -171,12 +157,14 @@ class TuneBatches:
         self,
         inputs: Tensor,
         labels: Tensor,
-        vectors: Tensor,
+        before: Tensor,
+        turned: Tensor,
         site: int,
         settings: TuneSettings,
         fingerprint: str,
     ) -> None:
-        self._inputs, self._labels, self._vectors, self._site = inputs, labels, vectors, site
+        self._inputs, self._labels, self._site = inputs, labels, site
+        self._before, self._turned = before, turned
         self._settings = settings
         self._people = IdentityBatches(
             labels[:site],
@@ -195,8 +183,8 @@ class TuneBatches:
         replayed = draw.choice(others, min(self._settings.replayed, others), replace=False)
         rows = torch.cat([self._people.rows(number), self._site + torch.from_numpy(replayed)])
         view = torch.from_numpy(draw.integers(0, self._inputs.shape[1], len(rows)))
-        turned = view > 0 if self._settings.what == "adapter" else torch.zeros(len(rows)).bool()
-        return self._inputs[rows, view].float(), self._labels[rows], self._vectors[rows], turned
+        inputs, before = self._inputs[rows, view].float(), self._before[rows, view]
+        return inputs, self._labels[rows], before, self._turned[view]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,17 +225,22 @@ def prepare(
         raise ValueError("it takes photos of at least two people to learn from")
     if first is None:
         net: nn.Module = Adapter(site.vectors.shape[1], settings.hidden, gated=True)
-        inputs = [_seen(part) for part in parts]
+        inputs = torch.cat([_seen(part) for part in parts])
+        before = torch.cat(vectors)[:, None].expand(-1, inputs.shape[1], -1)
+        plain = 1
     else:
         net = _last_layers(first, settings.from_layer)
-        inputs = [_maps(first, part.faces, settings) for part in parts]
+        inputs = torch.cat([_maps(first, part.faces, settings) for part in parts])
+        before = _before(first, inputs, settings)
+        plain = 2  # as it is, and mirrored
     all_labels, all_vectors = torch.cat(labels), torch.cat(vectors)
     centres = functional.normalize(
         torch.zeros(known, all_vectors.shape[1]).index_add_(0, all_labels, all_vectors)
     )
     fingerprint = " ".join(part.fingerprint for part in parts)
+    turned = torch.arange(inputs.shape[1]) >= plain
     batches = TuneBatches(
-        torch.cat(inputs), all_labels, all_vectors, len(site.people), settings, fingerprint
+        inputs, all_labels, before, turned, len(site.people), settings, fingerprint
     )
     tuning = Tuning(net, centres, settings, len(site.everybody), hold_site=hold_site)
     return Prepared(tuning, batches)
@@ -289,6 +282,19 @@ def _maps(net: MobileFaceNet, faces: Tensor, settings: TuneSettings) -> Tensor:
         seen = [frozen(normalise(view)) for view in views(some, settings.views, draw)]
         pieces.append(torch.stack(seen, 1).half())
     return torch.cat(pieces)
+
+
+@torch.inference_mode()
+def _before(net: MobileFaceNet, maps: Tensor, settings: TuneSettings) -> Tensor:
+    """(N, V, D): the vector of each view, of turned ones that of the head as it was."""
+    last = net.layers[settings.from_layer :]
+
+    def vectors(view: int) -> Tensor:
+        parts = [last(some.float()) for some in torch.split(maps[:, view], _PIECE)]
+        return functional.normalize(torch.cat(parts), dim=1)
+
+    plain = vectors(0), vectors(1)
+    return torch.stack([plain[view % 2] for view in range(maps.shape[1])], 1)
 
 
 def with_last_layers(net: MobileFaceNet, layers: nn.Module, begin: int) -> MobileFaceNet:

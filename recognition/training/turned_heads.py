@@ -31,7 +31,7 @@ _REACH = 1.9  # of the view, from the middle of the face each way
 _SCALE = 64  # pixels of the view
 _SIDE = int(2 * _REACH * _SCALE)
 _FINER = 3  # points of the head for each of those pixels, across
-_GAP = 6  # pixels between two points of the surface that are closed
+_GAP = 10  # pixels between two points of the surface that are closed
 _POINTS_OFF = 0.05
 """How far a detector places its points beside the head's, standard deviation."""
 
@@ -154,17 +154,18 @@ def views(faces: Tensor, count: int, draw: np.random.Generator) -> list[Tensor]:
         if number < 2 or len(faces) == 0:
             found.append(plain)
             continue
-        turned = torch.cat([_aligned_again(face, draw) for face in plain])
+        five = np.array(TEMPLATE)
+        turned = torch.stack([aligned_again(face, drawn_yaw(five, draw), draw) for face in plain])
         chance = torch.from_numpy(draw.uniform(-1, 1, (2, len(faces)))).float()
         found.append(relit(turned, 1 + 0.3 * chance[0], 20 * chance[1]))
     return found
 
 
-def _aligned_again(face: Tensor, draw: np.random.Generator) -> Tensor:
-    """(1, 3, 112, 112): the aligned face, its head turned, and aligned by its new points."""
-    five = np.array(TEMPLATE)
-    pixels = face.permute(1, 2, 0).byte().numpy()
-    turned = turn_head(np.ascontiguousarray(pixels), five, drawn_yaw(five, draw), draw)
+def aligned_again(face: Tensor, yaw: float, draw: np.random.Generator) -> Tensor:
+    """An aligned face (3, 112, 112), its head turned, and aligned by its new points; float32."""
+    pixels = np.ascontiguousarray(face.permute(1, 2, 0).byte().numpy())
+    turned = turn_head(pixels, np.array(TEMPLATE), yaw, draw)
     images = ImageSet([turned.pixels], torch.device("cpu"))
     points = torch.from_numpy(turned.points[None]).float()
-    return align(images, torch.zeros(1, dtype=torch.int64), points)
+    view: Tensor = align(images, torch.zeros(1, dtype=torch.int64), points)[0]
+    return view

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,42 +156,46 @@ def _detections(of: Truth, shift: float, most: int = 9) -> Detections:
     )
 
 
-def test_the_command_puts_trained_weights_beside_the_shipped_ones(
-    models_dir: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def measured(
+    folder: Path, weights: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> dict[str, Any]:
+    """What the command prints of drawn images and these weights beside the shipped ones."""
+    write_annotations(folder / "faces.jsonl", drawn_images(folder, 3))
+    arguments = ["evaluate", "detection", "--annotations", str(folder / "faces.jsonl")]
+    arguments += ["--weights", str(weights), "--smallest-face", "40", "--json", *more]
+    assert main(arguments) == 0
+    figures: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return figures
+
+
+@pytest.fixture
+def at_home(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEHOUSE_HOME", str(models_dir.parent))
-    write_annotations(tmp_path / "faces.jsonl", drawn_images(tmp_path, 3))
+
+
+@pytest.mark.usefixtures("at_home")
+def test_the_command_puts_trained_weights_beside_the_shipped_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(0)
     save_trained(tmp_path / "run" / "mtcnn.safetensors", Mtcnn(), {})
-    arguments = ["evaluate", "detection", "--annotations", str(tmp_path / "faces.jsonl")]
-    arguments += ["--weights", str(tmp_path / "run"), "--smallest-face", "40", "--json"]
-    arguments += ["--thresholds", "0.5", "0.3"]
-    assert main([*arguments, "--report", str(tmp_path / "report")]) == 0
-    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    report = tmp_path / "report"
+    more = ("--thresholds", "0.5", "0.3", "--report", str(report))
+    figures = measured(tmp_path, tmp_path / "run", capsys, *more)
     assert figures["faces"] == 4
-    assert figures["shipped"]["thresholds"] == figures["trained"]["thresholds"] == [0.5, 0.3]
-    assert 0 <= figures["shipped"]["recall_at_1_fp"] <= 1
-    assert 0 <= figures["trained"]["recall_at_1_fp"] <= 1
+    for name in ("shipped", "trained"):
+        assert figures[name]["thresholds"] == [0.5, 0.3]
+        assert 0 <= figures[name]["recall_at_1_fp"] <= 1
     for name in ("report.html", "report.json", "froc.svg"):
-        assert (tmp_path / "report" / name).stat().st_size > 0
+        assert (report / name).stat().st_size > 0
 
 
+@pytest.mark.usefixtures("at_home")
 def test_each_cascade_is_run_with_the_thresholds_of_its_weights(
-    models_dir: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("GATEHOUSE_HOME", str(models_dir.parent))
-    write_annotations(tmp_path / "faces.jsonl", drawn_images(tmp_path, 2))
     save_trained(tmp_path / "w.safetensors", Mtcnn(), {"thresholds": [0.9, 0.8, 0.85]})
-    arguments = ["evaluate", "detection", "--annotations", str(tmp_path / "faces.jsonl")]
-    arguments += ["--weights", str(tmp_path / "w.safetensors"), "--smallest-face", "40", "--json"]
-    assert main(arguments) == 0
-    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    figures = measured(tmp_path, tmp_path / "w.safetensors", capsys)
     assert figures["shipped"]["thresholds"] == [0.6, 0.7]
     assert figures["trained"]["thresholds"] == [0.9, 0.8]
 

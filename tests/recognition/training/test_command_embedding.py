@@ -164,8 +164,11 @@ def test_two_processes_train_together_and_one_tells(people: Path, tmp_path: Path
     assert last_json(done.stdout)["steps"] == 2
 
 
-def test_how_faces_are_changed_is_shown_in_one_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["--turned"]])
+def test_how_faces_are_changed_is_shown_in_one_picture(tmp_path: Path, more: list[str]) -> None:
     for name in ("one.jpg", "other.jpg"):
-        assert main(["train", "look", "--out", str(tmp_path / name)]) == 0
+        assert main(["train", "look", "--out", str(tmp_path / name), *more]) == 0
     assert (tmp_path / "one.jpg").read_bytes() == (tmp_path / "other.jpg").read_bytes()
-    assert Image.open(tmp_path / "one.jpg").format == "JPEG"
+    with Image.open(tmp_path / "one.jpg") as picture:
+        assert picture.format == "JPEG"
+        assert (picture.width > 4 * picture.height) == bool(more), "heads turned lie in one row"
