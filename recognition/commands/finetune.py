@@ -146,6 +146,12 @@ def _finetune(options: argparse.Namespace) -> int:
     material = _material(options, pipeline, source, settings)
     parts = parts_of(material, held_out=options.held_out, seed=options.seed)
     say(_split_in_words(parts))
+    if parts.general is not None and not (parts.replay and parts.replay.people):
+        say(
+            "Nobody of the general set is left to be replayed, since all are in --general-pairs: "
+            "what is learnt is held against the site's own faces only. Give a part of the pairs, "
+            "or more people."
+        )
     parent = embedders.load(models_folder(home()), options.embedder, torch.device("cpu"))
     if load_tuned(models_folder(home()), options.embedder) is not None:
         raise DatasetError(f"{options.embedder} is fine-tuned itself: fine-tune its parent.")

@@ -129,7 +129,7 @@ def finetune(
         DivergedError: the training came to values that are no numbers.
     """
     first = _first_of(parent, settings)
-    hold_site = material.general is None
+    hold_site = material.general is None or not (parts.replay and parts.replay.people)
     prepared = prepare(parts.learn, parts.replay, first, settings, hold_site=hold_site)
     watched = [part for part in (parts.validate, parts.replay_validate) if part is not None]
     config = TrainConfig(

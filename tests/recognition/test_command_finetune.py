@@ -95,6 +95,28 @@ def test_one_that_is_not_better_is_refused_and_not_registered(
     assert held(home) == before
 
 
+def test_if_all_are_in_the_pairs_nobody_is_replayed_and_the_site_is_held(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fold(alike: range, apart: range) -> list[str]:
+        same = [f"general{who:04d}\t0.jpg\t1.jpg" for who in alike]
+        two = [f"general{a:04d}\t0.jpg\tgeneral{a + 1:04d}\t0.jpg" for a in apart]
+        return [*same, *two]
+
+    lines = [
+        "2\t130",
+        *fold(range(130), range(130, 390, 2)),
+        *fold(range(390, 520), range(0, 260, 2)),
+    ]
+    (home / "pairs.txt").write_text("\n".join(lines) + "\n")
+    assert run(home, "--general-pairs", str(home / "pairs.txt"), "--keep", "1000") == 3
+    said = capsys.readouterr()
+    assert "Nobody of the general set is left to be replayed" in said.err
+    figures = json.loads(said.out)
+    assert figures["training"]["people_replayed"] == 0
+    assert abs(figures["general"]["gain"]) < 0.5, "it could not move far"
+
+
 def test_if_somebody_withdraws_while_it_learns_nothing_is_registered(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
