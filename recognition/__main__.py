@@ -1,6 +1,7 @@
 """`python -m recognition`: fetch the models, analyse images, evaluate, train, benchmark."""
 
 from recognition.commands import main
+from recognition.training.ranks import leave
 from recognition.training.subjects import ConsentedSource
 
 
@@ -17,4 +18,4 @@ def _installation() -> ConsentedSource:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(installation=_installation))
+    leave(main(installation=_installation))

@@ -5,10 +5,13 @@ Processes are started by `recognition.training.launch`, or by torch's own `torch
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -101,6 +104,20 @@ def joined(device: str) -> Iterator[str]:
         yield device
     finally:
         dist.destroy_process_group()
+
+
+def leave(status: int) -> NoReturn:
+    """End this process; as one of several at once, without the interpreter's finalisation.
+
+    DistributedDataParallel keeps gloo's threads alive beyond `destroy_process_group`, and while
+    the interpreter is finalised they now and then abort a process (status 134) whose training has
+    ended well (pytorch/pytorch#179291).
+    """
+    if dist.is_torchelastic_launched():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    raise SystemExit(status)
 
 
 def own_device(device: str) -> torch.device:

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from recognition.training.ranks import joined
+from recognition.training.ranks import joined, leave
 from recognition.training.trainer import Batch, TrainingError, train
 from tests.recognition.training.tiny import TinyBatches, TinyModel, tiny_config
 
@@ -81,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())
