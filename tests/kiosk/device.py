@@ -136,5 +136,7 @@ class Stream:
         return bool((await self.message())["type"] == "pong")
 
     async def leave(self) -> None:
+        if self.socket.future.cancelled():  # by a wait for a message that did not come
+            return
         await self.socket.send_input({"type": "websocket.disconnect", "code": 1001})
         await self.socket.wait(timeout=PATIENCE_S)
